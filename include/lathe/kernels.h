@@ -1,0 +1,116 @@
+/* Kernels: loops over raw pointers, one table of functions per instruction set, chosen at run time.
+ *
+ * Every kernel is written once over a small vector type (src/kernels/cpu/vec.h) and compiled per instruction set; beside
+ * it stands a scalar reference, f32 and f64 from one source (src/kernels/ref/). Rows are independent everywhere: the bits of
+ * a row's result do not depend on which other rows, threads or tiles it is computed with. Each output of a product is
+ * one chain of fused multiply-adds over k = 0, 1, 2 …, so tile shapes do not change bits either, and every table with
+ * fused multiply-add gives the same product as the reference. */
+#ifndef LATHE_KERNELS_H
+#define LATHE_KERNELS_H
+
+#include "lathe/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    LT_ACT_NONE,
+    LT_ACT_RELU,
+    LT_ACT_GELU,       /* 0.5 x (1 + erf(x / sqrt 2)), Hendrycks & Gimpel 2016 */
+    LT_ACT_GELU_TANH,  /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    LT_ACT_QUICK_GELU, /* x sigmoid(1.702 x) */
+    LT_ACT_SILU,       /* x sigmoid(x) */
+    LT_ACT_MISH,       /* x tanh(log(1 + e^x)) */
+    LT_ACT_TANH,
+    LT_ACT_SIGMOID,
+    LT_ACT_RELU2,      /* relu(x)^2 */
+    LT_ACT_COUNT
+} lt_act;
+
+typedef struct lt_gemm_epilogue { /* what happens to the product before it is stored, in this order */
+    const void *bias;             /* [n] or NULL */
+    lt_act act;
+    const void *residual;         /* [m, n], added last; NULL: none. May be the output itself */
+    int64_t residual_stride;      /* elements from row to row */
+} lt_gemm_epilogue;
+
+/* Adds a bias to a block of scores before softmax (relative positions, ALiBi, …):
+ * scores[i*stride + j] += bias(head, q0 + i, k0 + j), 0 <= i < nq, 0 <= j < nk. Scores are already scaled. */
+typedef void lt_bias_fn(const void *arg, int64_t head, int64_t q0, int64_t nq, int64_t k0, int64_t nk, void *scores, int64_t stride);
+
+typedef struct lt_attend_args { /* one head of one sequence; rows of q are queries, rows of k and v are keys */
+    const void *q, *k, *v;      /* first row of this sequence, this head: [nq, dim], [nk, dim], [nk, value_dim] */
+    void *out;                  /* [nq, value_dim] */
+    int64_t q_stride, k_stride, v_stride, out_stride; /* elements from row to row */
+    int64_t nk;                 /* keys; 0 gives rows of zeros */
+    int64_t dim, value_dim;
+    double scale;               /* scores = scale · q kᵀ + bias */
+    bool causal;                /* query i sees keys j <= i + nk - nq_total */
+    int64_t nq_total;           /* queries of the entire sequence (for causal) */
+    int64_t head;               /* handed to bias */
+    lt_bias_fn *bias;           /* NULL: none */
+    const void *bias_arg;
+} lt_attend_args;
+
+/* All pointers are of the table's element type. Counts are >= 0; zero rows do nothing. No kernel reads or writes outside
+ * the rows and columns named, and padding written by `pack` is zero. */
+typedef struct lt_kernels {
+    const char *isa;    /* "ref", "base", "avx2", "avx512", "neon"; the f64 reference is "ref64" */
+    size_t elem;        /* bytes of an element: 4 or 8 */
+    int nr;             /* columns of a packed panel */
+
+    /* Weights b[n][k] at b[j*stride_n + i*stride_k] → panels [ceil(n/nr)][k][nr], columns past n zero. */
+    void (*pack)(int64_t n, int64_t k, const void *b, int64_t stride_n, int64_t stride_k, void *packed);
+    /* One row j of the packed weights back out, all k of it (tied embeddings are read so). */
+    void (*unpack_row)(int64_t k, const void *packed, int64_t j, void *out);
+    /* c[m][n] = epilogue(a[m][k] · b); a's and c's rows stand a_stride and c_stride elements apart. `packed` begins at a panel. */
+    void (*gemm)(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_stride, const void *packed,
+                 void *c, int64_t c_stride, const lt_gemm_epilogue *e);
+
+    /* Query rows q0 … q0+nq-1 of one head of one sequence. scratch: attend_scratch(nk, dim, value_dim) bytes, 64-aligned.
+     * Short sequences keep all scores of a block of queries in cache; long ones stream over keys with an online softmax
+     * (Milakov & Gimelshein 2018; Dao et al. 2022). The path depends on nk alone. attend_block: how many queries to hand over
+     * at a time. */
+    void (*attend)(const lt_attend_args *a, int64_t q0, int64_t nq, void *scratch);
+    size_t (*attend_scratch)(int64_t nk, int64_t dim, int64_t value_dim);
+    int attend_block;
+
+    /* y[r] = act(x[r]) for n elements; y may be x. The same bits as in gemm's epilogue. */
+    void (*act)(lt_act act, int64_t n, const void *x, void *y);
+    /* y = x + z; y = x * z; y = a x: n elements, in place allowed. */
+    void (*add)(int64_t n, const void *x, const void *z, void *y);
+    void (*mul)(int64_t n, const void *x, const void *z, void *y);
+    void (*scale)(int64_t n, double a, const void *x, void *y);
+    void (*add_row)(int64_t rows, int64_t cols, const void *x, const void *row, void *y); /* y[r][c] = x[r][c] + row[c] */
+    /* y[r] = (x[r] - mean) / sqrt(var + eps) * gamma + beta, two passes (Ba et al. 2016); gamma, beta may be NULL. In place allowed. */
+    void (*layer_norm)(int64_t rows, int64_t cols, const void *x, const void *gamma, const void *beta, double eps, void *y);
+    /* y[r] = x[r] / sqrt(mean(x²) + eps) * gamma (Zhang & Sennrich 2019). In place allowed. */
+    void (*rms_norm)(int64_t rows, int64_t cols, const void *x, const void *gamma, double eps, void *y);
+    void (*softmax)(int64_t rows, int64_t cols, const void *x, void *y); /* in place allowed; a row of -inf gives zeros */
+    /* y[r] = x[r] / max(|x[r]|₂, eps) */
+    void (*l2_normalize)(int64_t rows, int64_t cols, const void *x, double eps, void *y);
+    /* Column-wise over rows of one sequence [rows, cols] → out [cols]: sum (or maximum) in row order. rows >= 1. */
+    void (*col_sum)(int64_t rows, int64_t cols, const void *x, int64_t stride, void *out);
+    void (*col_max)(int64_t rows, int64_t cols, const void *x, int64_t stride, void *out);
+} lt_kernels;
+
+const lt_kernels *lt_kernels_f32(const char *isa); /* NULL: the best this machine has; NULL result: not on this machine or build */
+const lt_kernels *lt_kernels_f64(void);            /* the scalar reference */
+int lt_kernels_count(void);                        /* f32 tables that this machine can run, worst first … */
+const lt_kernels *lt_kernels_at(int i);            /* … "ref" is the first */
+
+static inline int64_t lt_panels(const lt_kernels *kn, int64_t n) { return (n + kn->nr - 1) / kn->nr; }
+static inline size_t lt_packed_bytes(const lt_kernels *kn, int64_t n, int64_t k) /* of one packed matrix */
+{
+    return (size_t)(lt_panels(kn, n) * kn->nr * k) * kn->elem;
+}
+
+/* Element conversions, any alignment of the source. */
+void lt_f16_to_f32(int64_t n, const void *x, float *y);
+void lt_bf16_to_f32(int64_t n, const void *x, float *y);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,128 @@
+/* Tensors, ragged batches and the operations on them.
+ *
+ * An op computes at once and returns a tensor that belongs to the context's innermost scope; given NULL it returns NULL;
+ * given wrong shapes it records an error that names the op and both shapes. A batch never holds a pad token: it is one
+ * [tokens, features] tensor plus an lt_seqs. Shapes are row-major; the last dimension is contiguous unless said. */
+#ifndef LATHE_TENSOR_H
+#define LATHE_TENSOR_H
+
+#include "lathe/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { LT_F32, LT_F64, LT_F16, LT_BF16, LT_I8, LT_U8, LT_I16, LT_I32, LT_I64, LT_BOOL, LT_DTYPES } lt_dtype;
+size_t lt_dtype_size(lt_dtype dtype);      /* bytes of an element */
+const char *lt_dtype_name(lt_dtype dtype); /* "f32", … */
+
+enum { LT_MAX_RANK = 4 };
+
+typedef struct lt_param lt_param;
+
+typedef struct lt_tensor { /* belongs to the scope it was made in */
+    lt_dtype dtype;
+    int rank;
+    int64_t shape[LT_MAX_RANK];  /* 1 past the rank */
+    int64_t stride[LT_MAX_RANK]; /* in elements */
+    void *data;
+    struct lt_tensor *scale;     /* row scales of quantised data; NULL: none */
+    int node;                    /* its place on its context's tape; 0: not recorded */
+    lt_param *param;             /* a weight, shared by all threads: no op writes to it */
+} lt_tensor;
+
+/* A ragged batch: rows offset[i] … offset[i+1]-1 are sequence i. Empty sequences are allowed and own no rows. */
+typedef struct lt_seqs {
+    int32_t n, longest;
+    const int32_t *offset; /* n + 1, from 0 */
+    const int32_t *pos;    /* position of each row; NULL: 0, 1, 2 … in its sequence */
+    const int32_t *slot;   /* memory sequence that i continues; NULL: i */
+    const uint64_t *id;    /* keys i's random numbers; NULL: i */
+    const int32_t *keys;   /* rows of sequence i that may be attended to, its first so many; NULL: all (only the padded baseline differs) */
+} lt_seqs;
+lt_seqs *lt_seqs_new(lt_ctx *cx, int n, const int32_t *lengths); /* scoped */
+static inline int64_t lt_seqs_rows(const lt_seqs *s) { return s->n ? s->offset[s->n] : 0; }
+
+/* ---- making and viewing ---------------------------------------------------------------------------------------- */
+
+lt_tensor *lt_tensor_new(lt_ctx *cx, lt_dtype dtype, int rank, const int64_t *shape); /* not cleared */
+lt_tensor *lt_tensor_2d(lt_ctx *cx, lt_dtype dtype, int64_t rows, int64_t cols);
+lt_tensor *lt_tensor_of(lt_ctx *cx, lt_dtype dtype, int rank, const int64_t *shape, const void *data); /* wraps, no copy */
+lt_tensor *lt_slice_rows(lt_ctx *cx, lt_tensor *x, int64_t begin, int64_t n); /* a view */
+lt_tensor *lt_slice_cols(lt_ctx *cx, lt_tensor *x, int64_t begin, int64_t n); /* a view with the stride of x */
+lt_tensor *lt_contiguous(lt_ctx *cx, lt_tensor *x);                           /* x itself where it is so already */
+lt_tensor *lt_cast(lt_ctx *cx, lt_tensor *x, lt_dtype dtype);                 /* f16, bf16, f32, f64 → f32, f64 */
+char *lt_shape(lt_ctx *cx, const lt_tensor *x);                               /* "[2, 9]", scoped, for messages */
+/* Closes a scope and keeps one of its tensors, moved down; NULL stays NULL, and then all is freed. */
+lt_tensor *lt_close(lt_ctx *cx, lt_scope scope, lt_tensor *keep);
+const lt_kernels *lt_kernels_of(lt_ctx *cx, lt_dtype dtype); /* f32: what the context asked for; f64: the reference */
+
+/* ---- operations ------------------------------------------------------------------------------------------------ */
+
+lt_tensor *lt_matmul(lt_ctx *cx, lt_tensor *a, lt_tensor *b);   /* [m, k] · [k, n] → [m, n] */
+lt_tensor *lt_matmul_t(lt_ctx *cx, lt_tensor *a, lt_tensor *b); /* [m, k] · [n, k]ᵀ → [m, n]: weights as checkpoints store them */
+lt_tensor *lt_add(lt_ctx *cx, lt_tensor *x, lt_tensor *y);      /* same shape */
+lt_tensor *lt_mul(lt_ctx *cx, lt_tensor *x, lt_tensor *y);
+lt_tensor *lt_add_row(lt_ctx *cx, lt_tensor *x, lt_tensor *row); /* [m, n] + [n] */
+lt_tensor *lt_scale(lt_ctx *cx, lt_tensor *x, double a);
+lt_tensor *lt_activate(lt_ctx *cx, lt_tensor *x, lt_act act);
+lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *beta, double eps); /* over the last dimension */
+lt_tensor *lt_rms_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, double eps);
+lt_tensor *lt_softmax(lt_ctx *cx, lt_tensor *x); /* over the last dimension */
+lt_tensor *lt_l2_normalize(lt_ctx *cx, lt_tensor *x, double eps);
+lt_tensor *lt_gather(lt_ctx *cx, lt_tensor *table, const int32_t *ids, int64_t n); /* rows of [v, h] → [n, h]; ids checked */
+lt_tensor *lt_concat_cols(lt_ctx *cx, lt_tensor *const *x, int n);                 /* [m, a], [m, b] … → [m, a + b + …] */
+
+typedef enum { LT_POOL_CLS, LT_POOL_MEAN, LT_POOL_MAX, LT_POOL_MEAN_SQRT, LT_POOL_WEIGHTED_MEAN, LT_POOL_LAST, LT_POOLS } lt_pooling;
+/* One row per sequence: first row, mean, maximum, sum / sqrt(n), Σ (i+1) x_i / Σ (i+1), last row. skip: the first `skip`
+ * rows of each sequence do not count (prompts). An empty sequence gives zeros. */
+lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling how, int skip);
+
+typedef struct lt_attend_spec { /* what attention is to do, as data */
+    const lt_seqs *q, *k;   /* ragged lengths of queries and keys; k NULL: as q */
+    int heads, kv_heads;    /* kv_heads 0: as heads; a divisor of heads: grouped-query */
+    int dim;                /* of a head */
+    double scale;
+    bool causal;
+    lt_bias_fn *bias;       /* added to the scaled scores; sequence i gets bias_arg + i * bias_arg_size */
+    const void *bias_arg;
+    size_t bias_arg_size;
+} lt_attend_spec;
+/* q [queries, heads·dim], k and v [keys, kv_heads·dim] (row strides free) → [queries, heads·dim]. Softmax attention within
+ * each sequence; work is taken longest first. */
+lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attend_spec *spec);
+
+/* x [m, k] · packed weights [n, k]ᵀ → [m, n], with the epilogue on registers; out NULL: a new tensor. */
+lt_tensor *lt_gemm(lt_ctx *cx, lt_tensor *x, const void *packed, int64_t n, const lt_gemm_epilogue *e, lt_tensor *out);
+
+/* ---- the tape -------------------------------------------------------------------------------------------------- */
+
+/* While a tape records, each op leaves a node (op, inputs, output) and scopes free nothing. Gradients are ops again; an op
+ * that has none is refused by name when its gradient is wanted, never silently zero. */
+typedef struct lt_node lt_node;
+typedef bool lt_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx); /* dx[i] is made where wanted */
+typedef lt_tensor *lt_compose(lt_ctx *cx, const lt_node *node);
+typedef struct lt_op {
+    const char *name;
+    lt_back *back;        /* gradients of the wanted inputs, in ops; or … */
+    lt_back *back_kernel; /* … a fused kernel, first order only, and */
+    lt_compose *compose;  /* the same value in smaller ops, for the second */
+} lt_op;
+enum { LT_NODE_INPUTS = 8 };
+struct lt_node {
+    const lt_op *op;
+    lt_tensor *in[LT_NODE_INPUTS];
+    int n_in;
+    lt_tensor *out;
+    const void *attributes; /* the op's own, scoped */
+};
+bool lt_tape_begin(lt_ctx *cx);
+void lt_tape_end(lt_ctx *cx); /* forgets the nodes; what scopes held back is freed by the scope that was open at begin */
+bool lt_recording(const lt_ctx *cx);
+int lt_tape_size(const lt_ctx *cx);
+const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,36 @@
+/* The table of one instruction set: this file is compiled once for each, with -DLT_ISA=name and the compiler flags that go with
+ * it. All functions are static, so that no code of one instruction set can be linked into another's. */
+#include "kernels/cpu/act.h"
+#include "kernels/cpu/attend.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/tables.h"
+
+#define NAME_(isa) lt_kernels_##isa
+#define NAME(isa) NAME_(isa)
+#define TEXT_(isa) #isa
+#define TEXT(isa) TEXT_(isa)
+
+const lt_kernels NAME(LT_ISA) = {
+    .isa = TEXT(LT_ISA),
+    .elem = sizeof(float),
+    .nr = LT_NR,
+    .pack = pack,
+    .unpack_row = unpack_row,
+    .gemm = gemm,
+    .attend = attend,
+    .attend_scratch = attend_scratch,
+    .attend_block = LT_QUERIES,
+    .act = act_all,
+    .add = add,
+    .mul = mul,
+    .scale = scale,
+    .add_row = add_row,
+    .layer_norm = layer_norm,
+    .rms_norm = rms_norm,
+    .softmax = softmax,
+    .l2_normalize = l2_normalize,
+    .col_sum = col_sum,
+    .col_max = col_max,
+};

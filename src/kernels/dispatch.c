@@ -1,0 +1,103 @@
+/* Which kernels this machine can run, asked of the processor when a table is wanted; and the conversions of 16-bit floats, which
+ * need no instruction set. __builtin_cpu_supports also asks the operating system (XGETBV) whether it saves the wide
+ * registers. */
+#include <string.h>
+
+#include "kernels/tables.h"
+
+static bool always(void) { return true; }
+
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+/* Worst first. */
+static const struct {
+    const lt_kernels *table;
+    bool (*here)(void);
+} all[] = {
+    {&lt_kernels_ref_float, always},
+    {&lt_kernels_base, always},
+#if defined(__x86_64__)
+    {&lt_kernels_avx2, has_avx2},
+    {&lt_kernels_avx512, has_avx512},
+#elif defined(__aarch64__)
+    {&lt_kernels_neon, always},
+#endif
+};
+#define COUNT ((int)(sizeof all / sizeof all[0]))
+
+int lt_kernels_count(void)
+{
+    int n = 0;
+    for (int i = 0; i < COUNT; i++) n += all[i].here();
+    return n;
+}
+
+const lt_kernels *lt_kernels_at(int i)
+{
+    for (int j = 0; j < COUNT; j++)
+        if (all[j].here() && i-- == 0) return all[j].table;
+    return NULL;
+}
+
+const lt_kernels *lt_kernels_f32(const char *isa)
+{
+    if (!isa) return lt_kernels_at(lt_kernels_count() - 1);
+    for (int j = 0; j < COUNT; j++)
+        if (strcmp(all[j].table->isa, isa) == 0) return all[j].here() ? all[j].table : NULL;
+    return NULL;
+}
+
+const lt_kernels *lt_kernels_f64(void) { return &lt_kernels_ref_double; }
+
+/* ---- 16-bit floats ----------------------------------------------------------------------------------------------- */
+
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
+typedef float f32x8 __attribute__((vector_size(32)));
+
+/* Exponent and fraction moved into a float's fields are the value times 2^-112, exactly, subnormal or not; infinity and NaN then
+ * have their exponent filled up and keep their fraction. */
+static inline void half_8(const void *x, float *y)
+{
+    u16x8 half;
+    memcpy(&half, x, sizeof half);
+    u32x8 bits = __builtin_convertvector(half, u32x8), magnitude = (bits & 0x7fff) << 13;
+    f32x8 scaled = (f32x8)magnitude * 0x1p112f;
+    u32x8 out = (u32x8)scaled | ((u32x8)(magnitude >= 0x0f800000) & 0x7f800000) | ((bits & 0x8000) << 16);
+    memcpy(y, &out, sizeof out);
+}
+
+static inline void bfloat_8(const void *x, float *y)
+{
+    u16x8 bf;
+    memcpy(&bf, x, sizeof bf);
+    u32x8 out = __builtin_convertvector(bf, u32x8) << 16;
+    memcpy(y, &out, sizeof out);
+}
+
+static inline __attribute__((always_inline)) void widen(int64_t n, const char *x, float *y, void (*eight)(const void *, float *))
+{
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) eight(x + 2 * i, y + i);
+    if (i == n) return;
+    char in[16] = {0};
+    float out[8];
+    memcpy(in, x + 2 * i, (size_t)(n - i) * 2);
+    eight(in, out);
+    memcpy(y + i, out, (size_t)(n - i) * sizeof *out);
+}
+
+void lt_f16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, half_8); }
+void lt_bf16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, bfloat_8); }

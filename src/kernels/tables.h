@@ -1,0 +1,11 @@
+/* The tables that this build has: the references everywhere, the others as the processor family decides (and the Makefile with
+ * it). */
+#ifndef LATHE_KERNELS_TABLES_H
+#define LATHE_KERNELS_TABLES_H
+
+#include "lathe/kernels.h"
+
+extern const lt_kernels lt_kernels_ref_float, lt_kernels_ref_double;
+extern const lt_kernels lt_kernels_base, lt_kernels_avx2, lt_kernels_avx512, lt_kernels_neon;
+
+#endif

@@ -1,0 +1,73 @@
+/* A stack of blocks over an embedding, and the walks over all its parameters and linears that loading, packing, counting and freeing
+ * are made of. */
+#include "lathe/nn.h"
+
+/* Each layer's rows are moved down over its input's: two layers' rows are held at once, never more. */
+lt_tensor *lt_stack_forward(lt_ctx *cx, const lt_stack *st, const int32_t *ids, const int32_t *types, const lt_seqs *s, lt_memory **mem)
+{
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *x = lt_embed_tokens(cx, &st->embed, ids, types, s);
+    for (int i = 0; x && i < st->layers; i++) {
+        x = lt_ok(cx) ? lt_block_forward(cx, &st->block[i], x, s, mem ? mem[i] : NULL) : NULL;
+        x = lt_close(cx, scope, x);
+        scope = lt_open(cx, NULL);
+    }
+    lt_tensor *y = lt_norm(cx, &st->last, x);
+    return y == x ? (lt_end(cx, scope), x) : lt_close(cx, scope, y);
+}
+
+static bool declare_norm(lt_norm_slot *n, lt_decl *d) { return !n->kind || n->kind->declare(n, d); }
+
+bool lt_stack_declare(lt_stack *st, lt_decl *d)
+{
+    if (!st->embed.kind->declare(&st->embed, d)) return false;
+    for (int i = 0; i < st->layers; i++) {
+        lt_block *b = &st->block[i];
+        if (!declare_norm(&b->in1, d) || !b->mixer.kind->declare(&b->mixer, d) || !declare_norm(&b->r1.post, d) || !declare_norm(&b->in2, d) ||
+            !b->ffn.kind->declare(&b->ffn, d) || !declare_norm(&b->r2.post, d))
+            return false;
+    }
+    return declare_norm(&st->last, d);
+}
+
+static bool each(lt_ctx *cx, lt_linear *l, lt_linear_fn *fn, void *arg) { return !l->kind || !l->out || fn(cx, l, arg); }
+
+bool lt_stack_linears(lt_ctx *cx, lt_stack *st, lt_linear_fn *fn, void *arg)
+{
+    lt_embed_slot *e = &st->embed;
+    if (!each(cx, &e->word, fn, arg) || !each(cx, &e->position, fn, arg) || !each(cx, &e->type, fn, arg)) return false;
+    for (int i = 0; i < st->layers; i++) {
+        lt_mixer *m = &st->block[i].mixer;
+        lt_ffn_slot *f = &st->block[i].ffn;
+        if (!each(cx, &m->q, fn, arg) || !each(cx, &m->k, fn, arg) || !each(cx, &m->v, fn, arg) || !each(cx, &m->o, fn, arg) ||
+            !each(cx, &f->gate, fn, arg) || !each(cx, &f->up, fn, arg) || !each(cx, &f->down, fn, arg))
+            return false;
+    }
+    return true;
+}
+
+static void free_block(lt_block *b)
+{
+    lt_mixer *m = &b->mixer;
+    lt_ffn_slot *f = &b->ffn;
+    lt_linear *linears[] = {&m->q, &m->k, &m->v, &m->o, &f->gate, &f->up, &f->down};
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) lt_linear_free(linears[i]);
+    lt_param_free(&m->position.table);
+    lt_free(m->position.packed);
+    lt_free(m->position.name);
+    lt_norm_slot *norms[] = {&b->in1, &b->in2, &b->r1.post, &b->r2.post};
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) lt_norm_free(norms[i]);
+    lt_free(b->name);
+}
+
+void lt_stack_free(lt_stack *st)
+{
+    lt_linear_free(&st->embed.word);
+    lt_linear_free(&st->embed.position);
+    lt_linear_free(&st->embed.type);
+    lt_norm_free(&st->embed.norm);
+    for (int i = 0; st->block && i < st->layers; i++) free_block(&st->block[i]);
+    lt_free(st->block);
+    lt_norm_free(&st->last);
+    *st = (lt_stack){0};
+}

@@ -1,0 +1,152 @@
+/* Ops whose rows do not look at each other: sums, products, activations, norms, softmax. One loop over chunks of rows serves them
+ * all; the arithmetic is the kernels'. */
+#include "tensor/tensor.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct chunks {
+    lt_rows_job *job;
+    void *arg;
+    int64_t rows, per;
+};
+
+static void run_chunk(void *arg, lt_ctx *cx, int64_t i)
+{
+    const struct chunks *c = arg;
+    int64_t begin = i * c->per, n = c->rows - begin < c->per ? c->rows - begin : c->per;
+    c->job(c->arg, cx, begin, n);
+}
+
+bool lt_over_rows(lt_ctx *cx, int64_t rows, double work, lt_rows_job *job, void *arg)
+{
+    if (rows <= 0) return true;
+    /* A chunk of 64 k operations (some 10 µs) outweighs handing it over. */
+    int64_t per = work > 0 ? (int64_t)(65536 / work) + 1 : rows;
+    if (per >= rows || lt_threads(cx) == 1) {
+        job(arg, cx, 0, rows);
+        return lt_ok(cx);
+    }
+    struct chunks c = {job, arg, rows, per};
+    return lt_parallel(cx, (rows + per - 1) / per, run_chunk, &c);
+}
+
+/* ---- one shape for all of them ---- */
+
+typedef struct rowwise {
+    const lt_kernels *kn;
+    const char *x, *y; /* inputs; y may be NULL */
+    char *out;
+    int64_t cols;
+    const void *gamma, *beta;
+    double number;
+    lt_act act;
+    void (*rows)(const struct rowwise *w, int64_t n, const void *x, const void *y, void *out);
+} rowwise;
+
+static void run_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
+{
+    const rowwise *w = arg;
+    size_t at = (size_t)(begin * w->cols) * w->kn->elem;
+    w->rows(w, n, w->x + at, w->y ? w->y + at : NULL, w->out + at);
+}
+
+static lt_tensor *apply(lt_ctx *cx, const lt_op *op, rowwise *w, double work, lt_tensor *x, lt_tensor *y, int n_in, lt_tensor *const *in)
+{
+    if (!x) return NULL;
+    w->kn = lt_kernels_of(cx, x->dtype);
+    lt_tensor *cx_x = lt_contiguous(cx, x), *cx_y = y ? lt_contiguous(cx, y) : NULL;
+    lt_tensor *out = w->kn && cx_x && (!y || cx_y) ? lt_tensor_new(cx, x->dtype, x->rank, x->shape) : NULL;
+    if (!out) return NULL;
+    w->x = cx_x->data;
+    w->y = y ? cx_y->data : NULL;
+    w->out = out->data;
+    w->cols = lt_cols_of(x);
+    if (!lt_over_rows(cx, lt_rows_of(x), work * (double)w->cols, run_rows, w)) return NULL;
+    return lt_record(cx, op, out, n_in, in, &w->number, sizeof w->number);
+}
+
+static bool same_shape(lt_ctx *cx, const char *op, const lt_tensor *x, const lt_tensor *y)
+{
+    bool same = x->dtype == y->dtype && x->rank == y->rank && memcmp(x->shape, y->shape, sizeof x->shape) == 0;
+    return same || lt_fail_if(cx, true, LT_ERR_USAGE, "%s: %s %s and %s %s", op, lt_dtype_name(x->dtype), lt_shape(cx, x), lt_dtype_name(y->dtype),
+                              lt_shape(cx, y));
+}
+
+static bool is_row_of(lt_ctx *cx, const char *op, const lt_tensor *x, const lt_tensor *row)
+{
+    bool fits = x->dtype == row->dtype && row->rank == 1 && row->shape[0] == lt_cols_of(x);
+    return fits || lt_fail_if(cx, true, LT_ERR_USAGE, "%s: %s and a row %s", op, lt_shape(cx, x), lt_shape(cx, row));
+}
+
+/* ---- the ops ---- */
+
+static void rows_add(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->add(n * w->cols, x, y, out); }
+static void rows_mul(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->mul(n * w->cols, x, y, out); }
+static void rows_scale(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->scale(n * w->cols, w->number, x, out); }
+static void rows_add_row(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->add_row(n, w->cols, x, w->gamma, out); }
+static void rows_act(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->act(w->act, n * w->cols, x, out); }
+static void rows_softmax(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->softmax(n, w->cols, x, out); }
+static void rows_l2(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->l2_normalize(n, w->cols, x, w->number, out); }
+static void rows_rms(const rowwise *w, int64_t n, const void *x, const void *y, void *out)
+{
+    w->kn->rms_norm(n, w->cols, x, w->gamma, w->number, out);
+}
+static void rows_layer_norm(const rowwise *w, int64_t n, const void *x, const void *y, void *out)
+{
+    w->kn->layer_norm(n, w->cols, x, w->gamma, w->beta, w->number, out);
+}
+
+static const lt_op op_add = {.name = "add"}, op_mul = {.name = "mul"}, op_scale = {.name = "scale"}, op_add_row = {.name = "add_row"},
+                   op_act = {.name = "activate"}, op_softmax = {.name = "softmax"}, op_l2 = {.name = "l2_normalize"}, op_rms = {.name = "rms_norm"},
+                   op_layer_norm = {.name = "layer_norm"};
+
+lt_tensor *lt_add(lt_ctx *cx, lt_tensor *x, lt_tensor *y)
+{
+    if (!x || !y || !same_shape(cx, "add", x, y)) return NULL;
+    return apply(cx, &op_add, &(rowwise){.rows = rows_add}, 1, x, y, 2, (lt_tensor *[]){x, y});
+}
+
+lt_tensor *lt_mul(lt_ctx *cx, lt_tensor *x, lt_tensor *y)
+{
+    if (!x || !y || !same_shape(cx, "mul", x, y)) return NULL;
+    return apply(cx, &op_mul, &(rowwise){.rows = rows_mul}, 1, x, y, 2, (lt_tensor *[]){x, y});
+}
+
+lt_tensor *lt_scale(lt_ctx *cx, lt_tensor *x, double a)
+{
+    return apply(cx, &op_scale, &(rowwise){.rows = rows_scale, .number = a}, 1, x, NULL, 1, &x);
+}
+
+lt_tensor *lt_add_row(lt_ctx *cx, lt_tensor *x, lt_tensor *row)
+{
+    if (!x || !row || !is_row_of(cx, "add_row", x, row)) return NULL;
+    return apply(cx, &op_add_row, &(rowwise){.rows = rows_add_row, .gamma = row->data}, 1, x, NULL, 2, (lt_tensor *[]){x, row});
+}
+
+lt_tensor *lt_activate(lt_ctx *cx, lt_tensor *x, lt_act act)
+{
+    if (act == LT_ACT_NONE) return x;
+    return apply(cx, &op_act, &(rowwise){.rows = rows_act, .act = act, .number = act}, 8, x, NULL, 1, &x);
+}
+
+lt_tensor *lt_softmax(lt_ctx *cx, lt_tensor *x) { return apply(cx, &op_softmax, &(rowwise){.rows = rows_softmax}, 8, x, NULL, 1, &x); }
+
+lt_tensor *lt_l2_normalize(lt_ctx *cx, lt_tensor *x, double eps)
+{
+    return apply(cx, &op_l2, &(rowwise){.rows = rows_l2, .number = eps}, 2, x, NULL, 1, &x);
+}
+
+lt_tensor *lt_rms_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, double eps)
+{
+    if (!x || (gamma && !is_row_of(cx, "rms_norm", x, gamma))) return NULL;
+    return apply(cx, &op_rms, &(rowwise){.rows = rows_rms, .gamma = gamma ? gamma->data : NULL, .number = eps}, 3, x, NULL, gamma ? 2 : 1,
+                 (lt_tensor *[]){x, gamma});
+}
+
+lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *beta, double eps)
+{
+    if (!x || (gamma && !is_row_of(cx, "layer_norm", x, gamma)) || (beta && !is_row_of(cx, "layer_norm", x, beta))) return NULL;
+    rowwise w = {.rows = rows_layer_norm, .gamma = gamma ? gamma->data : NULL, .beta = beta ? beta->data : NULL, .number = eps};
+    return apply(cx, &op_layer_norm, &w, 4, x, NULL, 3, (lt_tensor *[]){x, gamma, beta});
+}

@@ -1,0 +1,244 @@
+/* The slots: for every linear kind the fused `run` gives the bits of the op-by-op `forward`, with every epilogue and any rows; a block
+ * gives the same packed or not, alone or in a batch; relative positions match their definition. */
+#include "check.h"
+#include "lathe/nn.h"
+
+static lt_ctx *cx;
+
+static int setup(void **state)
+{
+    cx = lt_ctx_new(&(lt_options){.threads = 2});
+    return cx ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    lt_ctx_free(cx);
+    return 0;
+}
+
+/* ---- parameters from seeded numbers instead of a file ---- */
+
+struct numbers {
+    uint32_t seed;
+    lt_dtype dtype;
+};
+
+static bool give_numbers(lt_decl *d, lt_param *p)
+{
+    struct numbers *n = d->arg;
+    int64_t count = 1;
+    for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
+    n->seed++;
+    p->value.dtype = n->dtype;
+    p->value.data = p->owned = lt_new(d->cx, count, lt_dtype_size(n->dtype));
+    if (!p->owned) return false;
+    double base = p->init == LT_INIT_ONE ? 1 : 0;
+    for (int64_t i = 0; i < count; i++) {
+        double x = base + 0.2 * check_number(n->seed, i);
+        if (n->dtype == LT_F64) ((double *)p->owned)[i] = x;
+        else ((float *)p->owned)[i] = (float)x;
+    }
+    return true;
+}
+
+static const lt_linear_kind *const linear_kinds[] = {&lt_linear_dense};
+
+static lt_linear make_linear(const lt_linear_kind *kind, lt_dtype dtype, int64_t in, int64_t out, bool bias, uint32_t seed)
+{
+    lt_linear l = {.kind = kind, .name = lt_strdup(cx, "linear"), .in = in, .out = out, .has_bias = bias, .dtype = dtype};
+    struct numbers n = {seed, dtype};
+    lt_decl d = {.cx = cx, .visit = give_numbers, .arg = &n};
+    assert_true(kind->declare(&l, &d));
+    return l;
+}
+
+static void test_run_equals_forward(void **state)
+{
+    static const int64_t rows[] = {1, 2, 3, 5, 13, 64, 131};
+    static const int64_t widths[][2] = {{8, 8}, {33, 100}, {96, 1}, {64, 257}};
+    for (size_t k = 0; k < sizeof linear_kinds / sizeof *linear_kinds; k++)
+        for (int f64 = 0; f64 < 2; f64++)
+            for (size_t w = 0; w < 4; w++)
+                for (int bias = 0; bias < 2; bias++) {
+                    lt_scope scope = lt_open(cx, NULL);
+                    lt_dtype dtype = f64 ? LT_F64 : LT_F32;
+                    lt_linear plain = make_linear(linear_kinds[k], dtype, widths[w][0], widths[w][1], bias, 100),
+                              fused = make_linear(linear_kinds[k], dtype, widths[w][0], widths[w][1], bias, 100);
+                    assert_true(fused.kind->prepare(cx, &fused));
+                    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+                        for (int act = 0; act < LT_ACT_COUNT; act++)
+                            for (int residual = 0; residual < 2; residual++) {
+                                lt_scope one = lt_open(cx, NULL);
+                                lt_tensor *x = check_random(cx, dtype, rows[r], plain.in, 7, 3);
+                                lt_epilogue e = {.act = (lt_act)act, .residual = residual ? check_random(cx, dtype, rows[r], plain.out, 8, 1) : NULL};
+                                lt_tensor *a = lt_project(cx, &plain, x, &e), *b = lt_project(cx, &fused, x, &e);
+                                assert_non_null(a);
+                                assert_non_null(b);
+                                assert_true(check_same_bits(a, b));
+                                if (rows[r] > 5) { /* alone: the same bits as in a batch */
+                                    lt_epilogue e1 = e;
+                                    if (residual) e1.residual = lt_slice_rows(cx, e.residual, 4, 1);
+                                    assert_true(check_same_bits(lt_project(cx, &fused, lt_slice_rows(cx, x, 4, 1), &e1), lt_slice_rows(cx, a, 4, 1)));
+                                }
+                                lt_end(cx, one);
+                            }
+                    int32_t ids[] = {0, (int32_t)plain.out - 1};
+                    assert_true(check_same_bits(lt_linear_rows(cx, &plain, ids, 2), lt_linear_rows(cx, &fused, ids, 2)));
+                    lt_linear_free(&plain);
+                    lt_linear_free(&fused);
+                    lt_end(cx, scope);
+                }
+}
+
+static void test_wrong_input_is_named(void **state)
+{
+    lt_linear l = make_linear(&lt_linear_dense, LT_F32, 32, 16, true, 1);
+    assert_null(lt_project(cx, &l, check_random(cx, LT_F32, 2, 9, 1, 1), NULL));
+    assert_string_equal(lt_ctx_error(cx), "linear: linear [16, 32] of f32 and an input [2, 9] of f32");
+    lt_ctx_clear(cx);
+    assert_null(lt_linear_rows(cx, &l, (int32_t[]){3, 16}, 2));
+    assert_string_equal(lt_ctx_error(cx), "linear: id 16 at token 1: expected 0 to 15");
+    lt_ctx_clear(cx);
+    lt_linear_free(&l);
+}
+
+/* ---- a block ---- */
+
+static lt_stack make_stack(lt_dtype dtype, const lt_position_kind *relative, bool pre_norm, const lt_ffn_kind *ffn)
+{
+    const int hidden = 48, heads = 3, inner = 80;
+    lt_stack st = {.layers = 2, .block = lt_new(cx, 2, sizeof(lt_block))};
+    st.embed = (lt_embed_slot){.kind = &lt_embed_sum, .pad = -1};
+    lt_linear dense = {.kind = &lt_linear_dense, .dtype = dtype, .has_bias = true, .in = hidden, .out = hidden};
+#define NAMED(slot, what) slot = what, slot.name = lt_strdup(cx, #slot)
+    NAMED(st.embed.word, dense);
+    st.embed.word.has_bias = false;
+    st.embed.word.out = 60;
+    lt_norm_slot norm = {.kind = &lt_norm_layer, .dim = hidden, .eps = 1e-6};
+    for (int i = 0; i < 2; i++) {
+        lt_block *b = &st.block[i];
+        b->name = lt_strdup(cx, "layer");
+        b->mixer = (lt_mixer){.kind = &lt_mixer_attention, .heads = heads, .kv_heads = heads, .dim = hidden / heads, .scale = 0.25};
+        NAMED(b->mixer.q, dense);
+        NAMED(b->mixer.k, dense);
+        NAMED(b->mixer.v, dense);
+        NAMED(b->mixer.o, dense);
+        if (relative) b->mixer.position = (lt_position){.kind = relative, .name = lt_strdup(cx, "distance"), .max = 700, .dim = 16, .dtype = dtype};
+        b->ffn = (lt_ffn_slot){.kind = ffn, .act = LT_ACT_GELU};
+        NAMED(b->ffn.up, dense);
+        b->ffn.up.out = inner;
+        if (ffn == &lt_ffn_gated) {
+            NAMED(b->ffn.gate, dense);
+            b->ffn.gate.out = inner;
+        }
+        NAMED(b->ffn.down, dense);
+        b->ffn.down.in = inner;
+        b->r1.kind = b->r2.kind = &lt_residual_add;
+        if (pre_norm) {
+            NAMED(b->in1, norm);
+            NAMED(b->in2, norm);
+        } else {
+            NAMED(b->r1.post, norm);
+            NAMED(b->r2.post, norm);
+        }
+    }
+    struct numbers n = {500, dtype};
+    lt_decl d = {.cx = cx, .visit = give_numbers, .arg = &n};
+    assert_true(lt_stack_declare(&st, &d));
+    for (int i = 0; i < 2; i++)
+        if (relative) assert_true(relative->prepare(cx, &st.block[i].mixer.position));
+    return st;
+}
+
+static bool pack(lt_ctx *c, lt_linear *l, void *arg) { return l->kind->prepare(c, l); }
+
+static const int32_t lengths[] = {1, 33, 0, 7, 520}; /* the last one goes the streaming way */
+enum { SEQS = 5, ROWS = 561 };
+
+static lt_tensor *run_all(const lt_stack *st, const int32_t *ids) { return lt_stack_forward(cx, st, ids, NULL, lt_seqs_new(cx, SEQS, lengths), NULL); }
+
+static void test_stack(void **state)
+{
+    static const lt_position_kind *const positions[] = {NULL, &lt_position_relative_key, &lt_position_relative_key_query};
+    static const lt_ffn_kind *const ffns[] = {&lt_ffn_mlp, &lt_ffn_gated};
+    int32_t ids[ROWS];
+    for (int i = 0; i < ROWS; i++) ids[i] = (i * 37) % 60;
+    for (int mode = 0; mode < 12; mode++) {
+        lt_scope scope = lt_open(cx, NULL);
+        lt_dtype dtype = mode % 4 == 3 ? LT_F64 : LT_F32;
+        const lt_position_kind *position = positions[mode % 3];
+        const bool pre_norm = mode / 3 % 2;
+        const lt_ffn_kind *ffn = ffns[mode / 6];
+        lt_stack plain = make_stack(dtype, position, pre_norm, ffn), packed = make_stack(dtype, position, pre_norm, ffn);
+        assert_true(lt_stack_linears(cx, &packed, pack, NULL));
+        lt_tensor *a = run_all(&plain, ids), *b = run_all(&packed, ids);
+        if (!a || !b) fail_msg("%s", lt_ctx_error(cx));
+        assert_true(check_same_bits(a, b));
+        for (int i = 0, row = 0; i < SEQS; row += lengths[i++]) {
+            lt_tensor *alone = lt_stack_forward(cx, &packed, ids + row, NULL, lt_seqs_new(cx, 1, &lengths[i]), NULL);
+            assert_true(check_same_bits(alone, lt_slice_rows(cx, a, row, lengths[i])));
+        }
+        lt_stack_free(&plain);
+        lt_stack_free(&packed);
+        lt_end(cx, scope);
+    }
+}
+
+/* scores + q_i · e(i - j) (+ k_j · e(i - j)), by the definition. */
+static void test_relative_positions(void **state)
+{
+    const int dim = 16, max = 700, n = 600;
+    for (int both = 0; both < 2; both++) {
+        const lt_position_kind *kind = both ? &lt_position_relative_key_query : &lt_position_relative_key;
+        lt_position p = {.kind = kind, .name = lt_strdup(cx, "distance"), .max = max, .dim = dim, .dtype = LT_F64}, copy = p;
+        struct numbers numbers = {900, LT_F64};
+        lt_decl d = {.cx = cx, .visit = give_numbers, .arg = &numbers};
+        assert_true(kind->declare(&p, &d));
+        copy.table = (lt_param){0};
+        numbers.seed = 900;
+        assert_true(kind->declare(&copy, &d));
+        assert_true(kind->prepare(cx, &p));
+        lt_tensor *q = check_random(cx, LT_F64, n, 2 * dim, 20, 1), *k = check_random(cx, LT_F64, n, 2 * dim, 21, 1);
+        lt_seqs *s = lt_seqs_new(cx, 1, (int32_t[]){n});
+        lt_attend_spec spec = {.q = s, .heads = 2, .dim = dim, .scale = 0.5};
+        assert_true(kind->bias(cx, &p, q, k, &spec));
+        static double scores[5 * 600];
+        memset(scores, 0, sizeof scores);
+        spec.bias(spec.bias_arg, 1, 70, 5, 30, 560, scores, 600);
+        const double *e = copy.table.value.data;
+        for (int i = 0; i < 5; i++)
+            for (int j = 0; j < 560; j++) {
+                double want = 0;
+                for (int c = 0; c < dim; c++) {
+                    double at = e[(70 + i - (30 + j) + max - 1) * dim + c];
+                    want += check_at(q, 70 + i, dim + c) * at + (both ? check_at(k, 30 + j, dim + c) * at : 0);
+                }
+                assert_true(fabs(scores[i * 600 + j] - 0.5 * want) < 1e-13);
+            }
+        lt_param_free(&p.table);
+        lt_param_free(&copy.table);
+        lt_free(p.packed);
+        lt_free(p.name);
+    }
+}
+
+static void test_kinds_are_complete(void **state)
+{
+    int n;
+    const lt_kind *const *kinds = lt_nn_kinds(&n);
+    for (int i = 0; i < n; i++) {
+        assert_true(kinds[i]->slot && *kinds[i]->slot && kinds[i]->name && *kinds[i]->name && kinds[i]->summary && *kinds[i]->summary && kinds[i]->source);
+        for (int j = 0; j < i; j++) assert_false(strcmp(kinds[i]->slot, kinds[j]->slot) == 0 && strcmp(kinds[i]->name, kinds[j]->name) == 0);
+    }
+}
+
+int main(void)
+{
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_run_equals_forward), cmocka_unit_test(test_wrong_input_is_named), cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_relative_positions), cmocka_unit_test(test_kinds_are_complete),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
