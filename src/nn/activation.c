@@ -8,9 +8,9 @@ static const struct {
     lt_act act;
 } named[] = {
     {"gelu", LT_ACT_GELU},           {"gelu_python", LT_ACT_GELU},      {"gelu_new", LT_ACT_GELU_TANH}, {"gelu_fast", LT_ACT_GELU_TANH},
-    {"gelu_pytorch_tanh", LT_ACT_GELU_TANH}, {"quick_gelu", LT_ACT_QUICK_GELU}, {"relu", LT_ACT_RELU},  {"relu2", LT_ACT_RELU2},
+    {"gelu_pytorch_tanh", LT_ACT_GELU_TANH}, {"gelu_accurate", LT_ACT_GELU_TANH}, {"quick_gelu", LT_ACT_QUICK_GELU}, {"relu", LT_ACT_RELU},  {"relu2", LT_ACT_RELU2},
     {"silu", LT_ACT_SILU},           {"swish", LT_ACT_SILU},            {"mish", LT_ACT_MISH},          {"tanh", LT_ACT_TANH},
-    {"sigmoid", LT_ACT_SIGMOID},     {"linear", LT_ACT_NONE},
+    {"sigmoid", LT_ACT_SIGMOID},     {"linear", LT_ACT_NONE},            {"gelu_accurate", LT_ACT_GELU_TANH},
 };
 
 lt_act lt_act_named(const char *name)

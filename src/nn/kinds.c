@@ -4,6 +4,7 @@
 static const lt_kind *const kinds[] = {
     &lt_linear_dense.is,
     &lt_mixer_attention.is,
+    &lt_memory_kv.is,
     &lt_position_relative_key.is,
     &lt_position_relative_key_query.is,
     &lt_norm_layer.is,
