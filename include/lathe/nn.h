@@ -111,8 +111,8 @@ typedef struct lt_memory {      /* what one layer remembers of n sequences; a mi
 struct lt_memory_kind {
     lt_kind is;
     lt_memory *(*open)(lt_ctx *cx, const lt_mixer *m, int n, int64_t rows);
-    bool (*cut)(lt_memory *mem, int seq, int64_t rows);     /* forget later rows; false: copy before drafting */
-    bool (*copy)(lt_memory *mem, int from, int to);         /* beams, shared prefixes */
+    bool (*cut)(lt_memory *mem, int seq, int64_t rows);     /* keep the first so many rows; false: it cannot, copy before drafting */
+    bool (*copy)(lt_ctx *cx, lt_memory *mem, int from, int to); /* beams, shared prefixes */
     bool (*save)(lt_ctx *cx, const lt_memory *mem, int seq, lt_out *out);
     bool (*load)(lt_ctx *cx, lt_memory *mem, int seq, const lt_map *in);
     void (*close)(lt_memory *mem);
@@ -260,6 +260,7 @@ void lt_norm_free(lt_norm_slot *n);
 
 extern const lt_linear_kind lt_linear_dense;
 extern const lt_mixer_kind lt_mixer_attention;
+extern const lt_memory_kind lt_memory_kv;
 extern const lt_position_kind lt_position_relative_key, lt_position_relative_key_query;
 extern const lt_norm_kind lt_norm_layer, lt_norm_rms;
 extern const lt_ffn_kind lt_ffn_mlp, lt_ffn_gated;

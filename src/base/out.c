@@ -199,6 +199,24 @@ bool lt_out_write(lt_out *out, const void *bytes, size_t n)
     return true;
 }
 
+bool lt_out_patch(lt_out *out, uint64_t offset, const void *bytes, size_t n)
+{
+    if (!out || out->failed || !flush(out)) return false;
+    out->failed = !lt_fail_if(out->cx, !out->target, LT_ERR_USAGE,
+                              "%s: expected a file, whose beginning can be filled in at the end", out->path);
+    for (const uint8_t *p = bytes; n && !out->failed;) {
+        ssize_t wrote = pwrite(out->fd, p, n < INT_MAX ? n : INT_MAX, (off_t)offset);
+        if (wrote < 0) {
+            out->failed = !(errno == EINTR ? lt_ok(out->cx) : io_error(out->cx, out->path));
+            continue;
+        }
+        p += wrote;
+        n -= (size_t)wrote;
+        offset += (uint64_t)wrote;
+    }
+    return !out->failed;
+}
+
 /* Some file systems cannot sync folders, and some folders may be written but not read: then the rename stands unsynced. */
 static bool sync_folder(lt_out *out)
 {

@@ -10,8 +10,8 @@ static const struct {
     size_t size;
 } dtypes[LT_DTYPES] = {{"f32", 4}, {"f64", 8}, {"f16", 2}, {"bf16", 2}, {"i8", 1}, {"u8", 1}, {"i16", 2}, {"i32", 4}, {"i64", 8}, {"bool", 1}};
 
-size_t lt_dtype_size(lt_dtype dtype) { return dtypes[dtype].size; }
-const char *lt_dtype_name(lt_dtype dtype) { return dtypes[dtype].name; }
+size_t lt_dtype_size(lt_dtype dtype) { return dtype < LT_DTYPES ? dtypes[dtype].size : 0; }
+const char *lt_dtype_name(lt_dtype dtype) { return dtype < LT_DTYPES ? dtypes[dtype].name : "unsupported"; }
 
 const lt_kernels *lt_kernels_of(lt_ctx *cx, lt_dtype dtype)
 {

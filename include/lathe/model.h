@@ -1,0 +1,109 @@
+/* Models: a directory in the Hugging Face layout becomes something that runs.
+ *
+ * A family is one short file in src/model/ that says how config.json and weight names map to the slots of lathe/nn.h. An
+ * open model is read-only: any number of threads may use it, each with its own context. */
+#ifndef LATHE_MODEL_H
+#define LATHE_MODEL_H
+
+#include "lathe/tensor.h"
+#include "lathe/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lt_model lt_model;
+
+typedef struct lt_model_options {
+    lt_dtype compute;  /* LT_F32 (0, default) or LT_F64 (scalar reference, for checking) */
+    bool no_tokenizer; /* do not read one: inputs are ids */
+    bool unpacked;     /* run op by op on plain weights; the same bits, slower */
+} lt_model_options;
+
+lt_model *lt_model_open(lt_ctx *cx, const char *path, const lt_model_options *options); /* NULL options: defaults */
+void lt_model_close(lt_model *m);
+
+typedef struct lt_model_info {
+    const char *path, *family, *architecture; /* "bert", "BertModel" */
+    int64_t parameters, bytes;                /* elements; bytes of the weight files */
+    const char *dtype;                        /* as stored: "f32", "f16", "bf16" or "mixed" */
+    int layers, hidden, heads, vocab, max_tokens;
+    const char *head;      /* "none", "mlm", "classify", "tag", "span", "nsp", "pretraining" */
+    const char *pooling;   /* "mean", "cls", "mean+max", …; "none" where no file says it */
+    const char *tokenizer; /* "wordpiece", "bpe", "none" */
+    int embedding;         /* width of lt_embed's rows */
+    bool normalize;        /* modules.json ends in a Normalize */
+    const char *similarity; /* "cosine", "dot", …: config_sentence_transformers.json, default "cosine" */
+    int n_unsupported;
+    const char *const *unsupported; /* one text each: "config.json: foo: not known, ignored", "tensor x: not used" */
+} lt_model_info;
+const lt_model_info *lt_model_about(const lt_model *m);
+/* What `path` holds, also where it cannot run: refusals stand in `unsupported`. Scoped; NULL only where nothing can be read. */
+const lt_model_info *lt_model_inspect(lt_ctx *cx, const char *path);
+const lt_tokenizer *lt_model_tokenizer(const lt_model *m); /* NULL: none */
+/* A prompt of config_sentence_transformers.json by name; NULL when there is none of that name. */
+const char *lt_model_prompt(const lt_model *m, const char *name);
+const lt_kind *const *lt_families(int *n);
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    LT_OUT_EMBEDDING, /* [inputs, embedding]: pooling, Dense and Normalize of the sentence-transformers files */
+    LT_OUT_HIDDEN,    /* [tokens, hidden]: last hidden states, rows of all inputs one after another */
+    LT_OUT_POOLED,    /* [inputs, hidden]: the checkpoint's own pooler where it has one, else an error */
+    LT_OUT_LOGITS     /* the head's: [inputs, labels], or [tokens, labels] for heads that speak of tokens */
+} lt_output;
+
+typedef struct lt_batch { /* a packed ragged batch of token ids */
+    const lt_seqs *seqs;
+    const int32_t *ids;   /* [tokens] */
+    const int32_t *types; /* [tokens] token type ids; NULL: all 0 */
+} lt_batch;
+
+typedef struct lt_run_options {
+    const char *pooling;   /* overrides the files': "cls", "mean", "max", "mean_sqrt", "weightedmean", "last"; joined by '+'; NULL */
+    int normalize;         /* 1 yes, -1 no, 0 as the files say */
+    int truncate_dim;      /* keep the first N dimensions of an embedding (after the files' Normalize, before an asked-for one); 0: all */
+    int max_tokens;        /* truncate inputs; 0: the model's own limit */
+    int64_t batch_tokens;  /* token budget of one pass; 0: 16384 */
+    const char *prompt;    /* text put in front of every input; NULL: the files' default prompt, if any */
+    bool no_special;       /* texts: no special tokens; ids are always taken as they stand */
+    bool pad;              /* benchmark baseline: extend every sequence of a batch to its longest, drop the rows after */
+    int batch;             /* at most so many inputs in one pass; 0: no limit */
+} lt_run_options;
+
+/* One pass over one batch: the rows of `what`, scoped. Sequences must not be longer than the model's max_tokens. */
+lt_tensor *lt_forward(lt_ctx *cx, const lt_model *m, const lt_batch *batch, lt_output what, const lt_run_options *options);
+
+/* n texts → [n, embedding], scoped. The five-line use of the library. sizes NULL: NUL-terminated texts. */
+lt_tensor *lt_embed(lt_ctx *cx, const lt_model *m, const char *const *texts, const size_t *sizes, int64_t n, const lt_run_options *options);
+
+/* A stream of any length in bounded memory: `next` is called for one input after another (from a reading thread, never two at
+ * once, with that thread's own context), `sink` for their results in input order (on the caller's thread). */
+typedef struct lt_input { /* what `next` fills in; memory stays the caller's until the following call of `next` */
+    const char *text; size_t size;
+    const char *pair; size_t pair_size; /* NULL: none */
+    const int32_t *ids; int32_t n_ids;  /* not NULL: used instead of text */
+} lt_input;
+typedef struct lt_result {
+    int64_t index;      /* of the input, from 0 */
+    int64_t rows;       /* 1, or the input's tokens */
+    int64_t cols;
+    lt_dtype dtype;     /* f32, or f64 for a model opened so */
+    const void *data;   /* [rows, cols], contiguous; valid during the call */
+    int32_t tokens;     /* the input's */
+    int32_t left_out;   /* tokens lost to truncation */
+} lt_result;
+typedef bool lt_next_fn(void *arg, lt_ctx *cx, lt_input *in);          /* false: no more, or an error in cx */
+typedef bool lt_sink_fn(void *arg, lt_ctx *cx, const lt_result *result); /* false: stop (with an error in cx) */
+typedef struct lt_stream_stats {
+    int64_t inputs, tokens, computed_tokens, passes, truncated;
+    double seconds;
+} lt_stream_stats;
+bool lt_stream(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_options *options, lt_next_fn *next, void *next_arg,
+               lt_sink_fn *sink, void *sink_arg, lt_stream_stats *stats /* or NULL */);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,90 @@
+/* From raw text to token ids and back, and from files to rows.
+ *
+ * Text is UTF-8; ill-formed bytes count as U+FFFD, one per maximal subpart. A tokenizer is immutable once opened: any number of
+ * threads may use it, each with its own context. */
+#ifndef LATHE_TEXT_H
+#define LATHE_TEXT_H
+
+#include "lathe/json.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- tokenizers ------------------------------------------------------------------------------------------------ */
+
+typedef struct lt_tokenizer lt_tokenizer;
+
+/* From a model directory (tokenizer.json; else vocab.txt with tokenizer_config.json's do_lower_case …; else vocab.json +
+ * merges.txt), or from one such file. Parts that are not known are refused by name. */
+lt_tokenizer *lt_tokenizer_open(lt_ctx *cx, const char *path);
+void lt_tokenizer_free(lt_tokenizer *t); /* NULL is fine */
+
+typedef struct lt_tokenizer_info {
+    const char *kind;      /* "wordpiece", "bpe" */
+    const char *file;      /* where it was read from */
+    int32_t vocab;         /* entries, added tokens included */
+    int32_t cls, sep, mask, pad, unk, bos, eos; /* ids; -1: none */
+    int32_t model_max_length; /* tokenizer_config.json; 0: not said */
+} lt_tokenizer_info;
+const lt_tokenizer_info *lt_tokenizer_about(const lt_tokenizer *t);
+const char *lt_token_text(const lt_tokenizer *t, int32_t id);  /* NULL: no such id */
+int32_t lt_token_id(const lt_tokenizer *t, const char *token); /* -1: no such token */
+
+typedef struct lt_encode_options {
+    bool no_special;     /* leave out what the post-processor adds */
+    int32_t max_tokens;  /* truncate to this many, special tokens included (longest first for pairs); 0: never */
+    bool byte_offsets;   /* offsets count bytes, not code points */
+} lt_encode_options;
+
+typedef struct lt_encoding { /* scoped memory */
+    int32_t n;
+    int32_t *ids;
+    int32_t *types;        /* token type ids */
+    int32_t (*offsets)[2]; /* [start, end) in the original text (of the pair for the second); 0, 0 for added special tokens */
+    uint8_t *special;      /* 1: put there by the post-processor */
+    int32_t special_count; /* how many such */
+    int32_t left_out;      /* tokens lost to truncation */
+} lt_encoding;
+/* pair NULL: one text. The same result as Hugging Face tokenizers' encode with padding off. */
+lt_encoding *lt_encode(lt_ctx *cx, const lt_tokenizer *t, const char *text, size_t size, const char *pair, size_t pair_size,
+                       const lt_encode_options *options);
+/* ids → text, as Hugging Face tokenizers' decode. Unknown ids are an error that names the id. */
+bool lt_decode(lt_ctx *cx, const lt_tokenizer *t, const int32_t *ids, int32_t n, bool skip_special, lt_str *out);
+/* The kinds of parts this build knows, for `lathe list`: models, normalizers, pre-tokenizers, post-processors, decoders. */
+const lt_kind *const *lt_text_kinds(int *n);
+
+/* ---- rows of files --------------------------------------------------------------------------------------------- */
+
+/* Reads files row by row in bounded memory: one text per line, or by the ending .jsonl (also .ndjson; an object a line), .json
+ * (one array of objects), .tsv, .csv (RFC 4180, a header names the columns), any of them .gz or .zst; "-" is standard input. */
+typedef struct lt_rows lt_rows;
+typedef enum { LT_ROWS_AUTO, LT_ROWS_LINES, LT_ROWS_JSONL, LT_ROWS_CSV, LT_ROWS_TSV } lt_rows_format;
+typedef struct lt_rows_options {
+    lt_rows_format format;
+    const char *columns; /* "text=sentence,label=class": our name = the file's; NULL: none renamed */
+    bool ids;            /* each line is a JSON array of token ids: the row has one value named "ids" */
+    size_t max_line;     /* bytes; a longer line is an error; 0: 64 MiB */
+} lt_rows_options;
+typedef struct lt_row { /* valid until the next call on the same rows */
+    const char *file;
+    int64_t line;        /* where the row begins, from 1 */
+    int64_t index;       /* rows before it, over all files */
+    void *impl;
+} lt_row;
+lt_rows *lt_rows_open(lt_ctx *cx, const char *const *files, int n, const lt_rows_options *options); /* n 0: standard input */
+bool lt_rows_next(lt_ctx *cx, lt_rows *rows, lt_row *row); /* false at the end or on error (lt_ok tells which) */
+void lt_rows_close(lt_rows *rows);
+int64_t lt_rows_bytes_total(const lt_rows *rows); /* of all files as stored; 0: unknown (pipes) */
+int64_t lt_rows_bytes_done(const lt_rows *rows);  /* … read so far: progress */
+/* A column as text: NULL when the row has none, or its value is null. Numbers and booleans give their JSON text. */
+const char *lt_row_text(const lt_row *row, const char *column, size_t *size);
+const char *lt_row_want_text(lt_ctx *cx, const lt_row *row, const char *column, size_t *size); /* absent: error naming file, line, columns there are */
+const lt_json *lt_row_json(const lt_row *row, const char *column); /* JSONL only; else NULL */
+/* The ids column (or the line under `ids`): checked integers; NULL when absent (no error) or wrong (error). Scoped memory. */
+const int32_t *lt_row_ids(lt_ctx *cx, const lt_row *row, const char *column, int32_t *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,262 @@
+/* From a family's numbers and names to slots, and from weight files to parameters: the trunk that all encoder families share. */
+#include "model/model.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- building ---- */
+
+typedef struct builder {
+    lt_ctx *cx;
+    lt_dtype dtype;
+    const char *prefix;
+    bool ok;
+} builder;
+
+static char *name(builder *b, const char *format, ...) LT_PRINTF(2, 3);
+static char *name(builder *b, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    char *copy = lt_strdup(b->cx, text);
+    if (!copy) b->ok = false;
+    return copy;
+}
+
+static lt_linear linear(builder *b, char *owned_name, int64_t in, int64_t out, bool bias)
+{
+    return (lt_linear){.kind = &lt_linear_dense, .name = owned_name, .in = in, .out = out, .has_bias = bias, .dtype = b->dtype};
+}
+
+static lt_norm_slot norm(builder *b, char *owned_name, int64_t dim, double eps)
+{
+    return (lt_norm_slot){.kind = &lt_norm_layer, .name = owned_name, .dim = dim, .eps = eps};
+}
+
+static void build_embed(builder *b, lt_embed_slot *s, const lt_encoder *e, const lt_names *n)
+{
+    s->kind = &lt_embed_sum;
+    s->word = linear(b, name(b, "%s%s", b->prefix, n->word), e->hidden, e->vocab, false);
+    if (e->absolute) s->position = linear(b, name(b, "%s%s", b->prefix, n->position), e->hidden, e->positions, false);
+    if (n->type) s->type = linear(b, name(b, "%s%s", b->prefix, n->type), e->hidden, e->types, false);
+    s->norm = norm(b, name(b, "%s%s", b->prefix, n->embed_norm), e->hidden, e->eps);
+    s->position_offset = e->position_offset;
+    s->pad = e->pad;
+}
+
+static void build_block(builder *b, lt_block *block, const lt_encoder *e, const lt_names *n, int i)
+{
+    char layer[256];
+    snprintf(layer, sizeof layer, "%s%s.%d", b->prefix, n->layer, i);
+    block->name = name(b, "layer%d", i);
+    lt_mixer *m = &block->mixer;
+    m->kind = &lt_mixer_attention;
+    m->heads = m->kv_heads = e->heads;
+    m->dim = e->hidden / e->heads;
+    m->scale = 1 / __builtin_sqrt(m->dim);
+    m->q = linear(b, name(b, "%s.%s", layer, n->q), e->hidden, e->hidden, true);
+    m->k = linear(b, name(b, "%s.%s", layer, n->k), e->hidden, e->hidden, true);
+    m->v = linear(b, name(b, "%s.%s", layer, n->v), e->hidden, e->hidden, true);
+    m->o = linear(b, name(b, "%s.%s", layer, n->o), e->hidden, e->hidden, true);
+    if (e->relative)
+        m->position = (lt_position){.kind = e->relative, .name = name(b, "%s.%s", layer, n->distance), .max = e->positions, .dim = m->dim, .dtype = b->dtype};
+    block->r1.kind = block->r2.kind = &lt_residual_add;
+    block->r1.post = norm(b, name(b, "%s.%s", layer, n->mixer_norm), e->hidden, e->eps);
+    block->ffn.kind = &lt_ffn_mlp;
+    block->ffn.act = e->act;
+    block->ffn.up = linear(b, name(b, "%s.%s", layer, n->up), e->hidden, e->inner, true);
+    block->ffn.down = linear(b, name(b, "%s.%s", layer, n->down), e->inner, e->hidden, true);
+    block->r2.post = norm(b, name(b, "%s.%s", layer, n->ffn_norm), e->hidden, e->eps);
+}
+
+static void build_head(builder *b, lt_model *m, const lt_architecture *a)
+{
+    const lt_encoder *e = &m->encoder;
+    lt_head_slot *h = &m->head;
+    h->kind = a->kind;
+    h->act = a->act == LT_ACT_COUNT ? e->act : a->act;
+    if (a->on_pooler) h->before = &m->pooler;
+    if (a->dense) h->dense = linear(b, name(b, "%s", a->dense), e->hidden, e->hidden, true);
+    if (a->norm) h->norm = norm(b, name(b, "%s", a->norm), e->hidden, e->eps);
+    int out = a->width == LT_WIDTH_VOCAB ? e->vocab : a->width == LT_WIDTH_TWO ? 2 : e->labels;
+    if (a->width == LT_WIDTH_VOCAB && e->tied) {
+        h->tied = &m->stack.embed.word;
+        h->out = (lt_linear){.name = name(b, "%s", a->bias)};
+    } else
+        h->out = linear(b, name(b, "%s", a->out), e->hidden, out, true);
+}
+
+/* Where the encoder's weights stand in the file: behind the family's prefix, or bare. */
+static const char *find_prefix(lt_ctx *cx, const lt_model *m, const lt_names *n)
+{
+    const char *prefix[] = {n->prefix, ""};
+    for (int i = 0; i < 2; i++) {
+        char word[256];
+        snprintf(word, sizeof word, "%s%s.weight", prefix[i], n->word);
+        if (lt_weights_find(m->weights, word)) return prefix[i];
+    }
+    return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tensor \"%s.weight\", with or without \"%s\" before it", lt_weights_path(m->weights), n->word, n->prefix);
+}
+
+bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch)
+{
+    const lt_encoder *e = &m->encoder;
+    const char *prefix = find_prefix(cx, m, f->names);
+    if (!prefix) return false;
+    if (e->hidden % e->heads)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: hidden size %d is not a multiple of %d heads", m->config.file, e->hidden, e->heads);
+    builder b = {cx, m->compute, prefix, true};
+    build_embed(&b, &m->stack.embed, e, f->names);
+    m->stack.block = lt_new(cx, e->layers, sizeof *m->stack.block);
+    if (!m->stack.block) return false;
+    m->stack.layers = e->layers;
+    for (int i = 0; i < e->layers; i++) build_block(&b, &m->stack.block[i], e, f->names, i);
+    char pooler[256];
+    snprintf(pooler, sizeof pooler, "%s%s", prefix, f->names->pooler ? f->names->pooler : "");
+    m->has_pooler = f->names->pooler && ((arch && arch->on_pooler) || lt_weights_find(m->weights, lt_sprintf(cx, "%s.weight", pooler)));
+    if (m->has_pooler)
+        m->pooler = (lt_head_slot){.kind = &lt_head_first, .act = LT_ACT_TANH, .dense = linear(&b, name(&b, "%s", pooler), e->hidden, e->hidden, true)};
+    if (arch && arch->kind) build_head(&b, m, arch);
+    return b.ok;
+}
+
+/* ---- binding ---- */
+
+/* Checkpoints written by TensorFlow-era tools say gamma and beta; a tied decoder's bias stands under its parent. */
+static const char *const aliases[][2] = {
+    {".weight", ".gamma"}, {".bias", ".beta"}, {".decoder.bias", ".bias"}, {"cls.predictions.bias", "cls.predictions.decoder.bias"},
+    {"lm_head.bias", "lm_head.decoder.bias"},
+};
+
+static const lt_stored *find_stored(const lt_weights *w, const char *wanted)
+{
+    const lt_stored *s = lt_weights_find(w, wanted);
+    for (size_t i = 0; !s && i < sizeof aliases / sizeof *aliases; i++) {
+        size_t n = strlen(wanted), tail = strlen(aliases[i][0]);
+        char other[512];
+        if (n < tail || strcmp(wanted + n - tail, aliases[i][0]) != 0) continue;
+        snprintf(other, sizeof other, "%.*s%s", (int)(n - tail), wanted, aliases[i][1]);
+        s = lt_weights_find(w, other);
+    }
+    return s;
+}
+
+static bool bind_param(lt_ctx *cx, const lt_weights *w, lt_param *p)
+{
+    const lt_stored *s = find_stored(w, p->name);
+    if (!s) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: there is no tensor \"%s\"", lt_weights_path(w), p->name);
+    bool fits = s->rank == p->value.rank;
+    for (int i = 0; fits && i < s->rank; i++) fits = s->shape[i] == p->value.shape[i];
+    if (!fits) {
+        lt_tensor found = {.rank = s->rank < LT_MAX_RANK ? s->rank : LT_MAX_RANK};
+        for (int i = 0; i < found.rank; i++) found.shape[i] = s->shape[i];
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\": shape %s, expected %s by config.json", s->file, s->name, lt_shape(cx, &found),
+                          lt_shape(cx, &p->value));
+    }
+    if (s->dtype != LT_F32 && s->dtype != LT_F16 && s->dtype != LT_BF16 && s->dtype != LT_F64)
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: tensor \"%s\": elements of type %s, expected f32, f16, bf16 or f64", s->file, s->name,
+                          lt_dtype_name(s->dtype));
+    p->stored = s;
+    return true;
+}
+
+static bool bind_one(lt_decl *d, lt_param *p)
+{
+    lt_model *m = d->arg;
+    if (!bind_param(d->cx, m->weights, p)) return false;
+    int64_t count = 1;
+    for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
+    m->info.parameters += count;
+    return true;
+}
+
+static bool walk(lt_ctx *cx, lt_model *m, bool (*visit)(lt_decl *, lt_param *), void *arg)
+{
+    lt_decl d = {.cx = cx, .visit = visit, .arg = arg};
+    return lt_stack_declare(&m->stack, &d) && lt_head_declare(&m->pooler, &d) && lt_head_declare(&m->head, &d);
+}
+
+struct used {
+    const lt_weights *weights;
+    uint8_t *flag;
+};
+
+static bool note_used(lt_decl *d, lt_param *p)
+{
+    struct used *u = d->arg;
+    for (int i = 0; i < lt_weights_count(u->weights); i++)
+        if (lt_weights_at(u->weights, i) == p->stored) u->flag[i] = 1;
+    return true;
+}
+
+/* Buffers and second names of tied weights that checkpoints carry along; leaving them out changes nothing. */
+static bool is_harmless(const char *tensor)
+{
+    static const char *const endings[] = {"embeddings.position_ids", "embeddings.token_type_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias",
+                                          "cls.predictions.bias", "lm_head.decoder.weight", "lm_head.decoder.bias", "lm_head.bias", "vocab_projector.weight"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t n = strlen(tensor), e = strlen(endings[i]);
+        if (n >= e && strcmp(tensor + n - e, endings[i]) == 0) return true;
+    }
+    return false;
+}
+
+bool lt_encoder_bind(lt_ctx *cx, lt_model *m, const lt_family *f)
+{
+    if (!walk(cx, m, bind_one, m)) return false;
+    struct used u = {.weights = m->weights, .flag = lt_alloc_array(cx, lt_weights_count(m->weights), 1)};
+    if (!u.flag) return false;
+    memset(u.flag, 0, (size_t)lt_weights_count(m->weights));
+    if (!walk(cx, m, note_used, &u)) return false;
+    for (int i = 0; i < lt_weights_count(m->weights); i++) {
+        const char *tensor = lt_weights_at(m->weights, i)->name;
+        if (u.flag[i] || is_harmless(tensor)) continue;
+        if (!lt_model_note(cx, m, "%s: tensor \"%s\" is not used", lt_weights_at(m->weights, i)->file, tensor)) return false;
+    }
+    return true;
+}
+
+/* ---- loading ---- */
+
+static bool linear_ready(lt_ctx *cx, lt_linear *l, bool unpacked) { return unpacked ? lt_param_load(cx, &l->weight, l->dtype) : l->kind->prepare(cx, l); }
+
+
+static bool load_linear(lt_ctx *cx, lt_linear *l, void *arg)
+{
+    lt_model *m = arg;
+    lt_embed_slot *e = &m->stack.embed;
+    bool table = (l == &e->word && !m->head.tied) || l == &e->position || l == &e->type; /* tables are looked up, not multiplied */
+    return linear_ready(cx, l, m->unpacked || table);
+}
+
+/* All but the big matrices: those are packed one by one, each given back before the next is read. */
+static bool load_small(lt_decl *d, lt_param *p)
+{
+    lt_model *m = d->arg;
+    return p->value.rank != 1 || lt_param_load(d->cx, p, m->compute);
+}
+
+bool lt_encoder_load(lt_ctx *cx, lt_model *m)
+{
+    if (!walk(cx, m, load_small, m) || !lt_stack_linears(cx, &m->stack, load_linear, m) || !lt_head_linears(cx, &m->pooler, load_linear, m) ||
+        !lt_head_linears(cx, &m->head, load_linear, m))
+        return false;
+    for (int i = 0; i < m->stack.layers; i++) {
+        lt_position *p = &m->stack.block[i].mixer.position;
+        if (p->kind && !p->kind->prepare(cx, p)) return false;
+    }
+    return true;
+}
+
+static bool bind_from(lt_decl *d, lt_param *p) { return bind_param(d->cx, d->arg, p); }
+
+bool lt_linear_load(lt_ctx *cx, const lt_weights *w, lt_linear *l, bool unpacked, bool inspect)
+{
+    lt_decl d = {.cx = cx, .visit = bind_from, .arg = (void *)w};
+    return l->kind->declare(l, &d) && (inspect || (lt_param_load(cx, &l->bias, l->dtype) && linear_ready(cx, l, unpacked)));
+}
