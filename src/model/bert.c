@@ -42,8 +42,7 @@ static bool configure(lt_config *c, lt_encoder *e)
     return true;
 }
 
-static const lt_names names = {
-    .prefix = "bert.",
+const lt_names lt_names_bert = {
     .word = "embeddings.word_embeddings",
     .position = "embeddings.position_embeddings",
     .type = "embeddings.token_type_embeddings",
@@ -78,7 +77,8 @@ static const lt_architecture architectures[] = {
 const lt_family lt_family_bert = {
     .is = {"family", "bert", "post-LN encoder with token types", "Devlin et al. 2019, arXiv 1810.04805"},
     .configure = configure,
-    .names = &names,
+    .prefix = "bert.",
+    .names = &lt_names_bert,
     .architectures = architectures,
     .n_architectures = sizeof architectures / sizeof *architectures,
 };

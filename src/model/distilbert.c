@@ -20,7 +20,6 @@ static bool configure(lt_config *c, lt_encoder *e)
 }
 
 static const lt_names names = {
-    .prefix = "distilbert.",
     .word = "embeddings.word_embeddings",
     .position = "embeddings.position_embeddings",
     .embed_norm = "embeddings.LayerNorm",
@@ -48,6 +47,7 @@ static const lt_architecture architectures[] = {
 const lt_family lt_family_distilbert = {
     .is = {"family", "distilbert", "BERT's encoder, distilled: no token types, no pooler", "Sanh et al. 2019, arXiv 1910.01108"},
     .configure = configure,
+    .prefix = "distilbert.",
     .names = &names,
     .architectures = architectures,
     .n_architectures = sizeof architectures / sizeof *architectures,

@@ -92,21 +92,22 @@ static void build_head(builder *b, lt_model *m, const lt_architecture *a)
 }
 
 /* Where the encoder's weights stand in the file: behind the family's prefix, or bare. */
-static const char *find_prefix(lt_ctx *cx, const lt_model *m, const lt_names *n)
+static const char *find_prefix(lt_ctx *cx, const lt_model *m, const lt_family *f)
 {
-    const char *prefix[] = {n->prefix, ""};
+    const char *prefix[] = {f->prefix, ""};
     for (int i = 0; i < 2; i++) {
         char word[256];
-        snprintf(word, sizeof word, "%s%s.weight", prefix[i], n->word);
+        snprintf(word, sizeof word, "%s%s.weight", prefix[i], f->names->word);
         if (lt_weights_find(m->weights, word)) return prefix[i];
     }
-    return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tensor \"%s.weight\", with or without \"%s\" before it", lt_weights_path(m->weights), n->word, n->prefix);
+    return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tensor \"%s.weight\", with or without \"%s\" before it", lt_weights_path(m->weights), f->names->word,
+                   f->prefix);
 }
 
 bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch)
 {
     const lt_encoder *e = &m->encoder;
-    const char *prefix = find_prefix(cx, m, f->names);
+    const char *prefix = find_prefix(cx, m, f);
     if (!prefix) return false;
     if (e->hidden % e->heads)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: hidden size %d is not a multiple of %d heads", m->config.file, e->hidden, e->heads);
@@ -160,7 +161,7 @@ static bool bind_param(lt_ctx *cx, const lt_weights *w, lt_param *p)
     }
     if (s->dtype != LT_F32 && s->dtype != LT_F16 && s->dtype != LT_BF16 && s->dtype != LT_F64)
         return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: tensor \"%s\": elements of type %s, expected f32, f16, bf16 or f64", s->file, s->name,
-                          lt_dtype_name(s->dtype));
+                          s->type);
     p->stored = s;
     return true;
 }

@@ -41,8 +41,8 @@ typedef struct lt_encoder { /* the numbers of an encoder, as a family reads them
     int labels;
 } lt_encoder;
 
-typedef struct lt_names { /* weight names of an encoder, behind an optional prefix; layers' parts behind "<layer>.<i>." */
-    const char *prefix, *word, *position, *type, *embed_norm, *layer;
+typedef struct lt_names { /* weight names of an encoder, behind the family's prefix or bare; layers' parts behind "<layer>.<i>." */
+    const char *word, *position, *type, *embed_norm, *layer;
     const char *q, *k, *v, *o, *mixer_norm, *up, *down, *ffn_norm, *distance, *pooler;
 } lt_names;
 
@@ -61,13 +61,15 @@ typedef struct lt_architecture { /* what stands on the encoder, by the name in c
 typedef struct lt_family {
     lt_kind is;                  /* name: config.json's model_type */
     bool (*configure)(lt_config *c, lt_encoder *e);
+    const char *prefix;          /* of weight names in checkpoints with a head: "bert." */
     const lt_names *names;
     const lt_architecture *architectures;
     int n_architectures;
 } lt_family;
 extern const lt_family lt_family_bert, lt_family_roberta, lt_family_distilbert;
 const lt_family *lt_family_named(const char *model_type); /* NULL: not known */
-/* Shared by families that follow BERT's config: everything of lt_encoder but positions. */
+/* Shared by families that follow BERT: its weight names; and everything of lt_encoder but where positions begin. */
+extern const lt_names lt_names_bert;
 bool lt_configure_bert_like(lt_config *c, lt_encoder *e);
 
 /* ---- an open model ---- */

@@ -13,25 +13,6 @@ static bool configure(lt_config *c, lt_encoder *e)
                       e->pad_id);
 }
 
-static const lt_names names = {
-    .prefix = "roberta.",
-    .word = "embeddings.word_embeddings",
-    .position = "embeddings.position_embeddings",
-    .type = "embeddings.token_type_embeddings",
-    .embed_norm = "embeddings.LayerNorm",
-    .layer = "encoder.layer",
-    .q = "attention.self.query",
-    .k = "attention.self.key",
-    .v = "attention.self.value",
-    .o = "attention.output.dense",
-    .mixer_norm = "attention.output.LayerNorm",
-    .up = "intermediate.dense",
-    .down = "output.dense",
-    .ffn_norm = "output.LayerNorm",
-    .distance = "attention.self.distance_embedding",
-    .pooler = "pooler.dense",
-};
-
 static const lt_architecture architectures[] = {
     {.name = "RobertaModel", .head = "none"},
     {.name = "RobertaForMaskedLM", .head = "mlm", .kind = &lt_head_tokens, .dense = "lm_head.dense", .act = LT_ACT_GELU, .norm = "lm_head.layer_norm",
@@ -45,7 +26,8 @@ static const lt_architecture architectures[] = {
 const lt_family lt_family_roberta = {
     .is = {"family", "roberta", "BERT's encoder with positions from pad + 1 and byte-level BPE", "Liu et al. 2019, arXiv 1907.11692"},
     .configure = configure,
-    .names = &names,
+    .prefix = "roberta.",
+    .names = &lt_names_bert,
     .architectures = architectures,
     .n_architectures = sizeof architectures / sizeof *architectures,
 };

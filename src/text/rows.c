@@ -205,7 +205,10 @@ bool lt_rows_next(lt_ctx *cx, lt_rows *r, lt_row *row)
 int64_t lt_rows_bytes_total(const lt_rows *r) { return r ? r->bytes_total : 0; }
 int64_t lt_rows_bytes_done(const lt_rows *r)
 {
-    return !r ? 0 : r->bytes_before + (r->stream ? lt_byte_stream_place(r->stream) : 0);
+    if (!r) return 0;
+    /* What waits in the window is read but not handed out; of a compressed file its share of the stored bytes is not known. */
+    int64_t waiting = r->stream && !r->stream->codec ? (int64_t)(r->end - r->begin - r->taken) : 0;
+    return r->bytes_before + (r->stream ? lt_byte_stream_place(r->stream) : 0) - waiting;
 }
 
 /* ---- plain lines ---- */
