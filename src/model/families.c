@@ -3,7 +3,15 @@
 
 #include <string.h>
 
-static const lt_family *const families[] = {&lt_family_bert, &lt_family_roberta, &lt_family_distilbert};
+#define EACH_FAMILY(_)                                                                                                             \
+    _(bert)                                                                                                                        \
+    _(roberta)                                                                                                                     \
+    _(distilbert)
+
+#define THE_FAMILY(name) &lt_family_##name,
+#define ITS_KIND(name) &lt_family_##name.is,
+static const lt_family *const families[] = {EACH_FAMILY(THE_FAMILY)};
+static const lt_kind *const kinds[] = {EACH_FAMILY(ITS_KIND)};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 const lt_family *lt_family_named(const char *model_type)
@@ -15,7 +23,6 @@ const lt_family *lt_family_named(const char *model_type)
 
 const lt_kind *const *lt_families(int *n)
 {
-    static const lt_kind *const kinds[FAMILIES] = {&lt_family_bert.is, &lt_family_roberta.is, &lt_family_distilbert.is};
     *n = FAMILIES;
     return kinds;
 }

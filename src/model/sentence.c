@@ -185,6 +185,20 @@ static bool read_module_list(lt_ctx *cx, lt_model *m, const char *dir, const lt_
 
 /* ---- the rest ---- */
 
+static const char *const similarities[] = {"cosine", "dot", "euclidean", "manhattan"};
+
+static bool read_prompts(lt_ctx *cx, const lt_json *prompts, const char *file)
+{
+    void *iter = NULL;
+    const char *name;
+    const lt_json *text;
+    if (lt_json_is(prompts) != LT_JSON_OBJECT && lt_json_is(prompts) != LT_JSON_NULL)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: prompts: an object of names and texts is expected", file);
+    while (lt_json_each(prompts, &iter, &name, &text))
+        if (lt_json_is(text) != LT_JSON_STRING) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: prompts: %s: a text is expected", file, name);
+    return true;
+}
+
 static bool read_settings(lt_ctx *cx, lt_model *m, const char *dir)
 {
     lt_sentence *s = &m->sentence;
@@ -192,7 +206,13 @@ static bool read_settings(lt_ctx *cx, lt_model *m, const char *dir)
     if (!file || !lt_is_file(file)) return lt_ok(cx);
     s->settings = load_object(cx, file);
     if (!s->settings) return false;
+    if (!read_prompts(cx, lt_json_get(s->settings, "prompts"), file)) return false;
     s->similarity = lt_json_want_text(cx, s->settings, file, "similarity_fn_name", NULL);
+    bool known = !s->similarity;
+    for (size_t i = 0; i < sizeof similarities / sizeof *similarities; i++) known |= s->similarity && strcmp(s->similarity, similarities[i]) == 0;
+    if (!known)
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: similarity_fn_name: \"%s\" is not known (known: cosine, dot, euclidean, manhattan)", file,
+                          s->similarity);
     const char *name = lt_json_want_text(cx, s->settings, file, "default_prompt_name", NULL);
     s->default_prompt = name ? lt_model_prompt(m, name) : NULL;
     return lt_fail_if(cx, name && !s->default_prompt, LT_ERR_INPUT, "%s: default_prompt_name: \"%s\" is not among the prompts", file, name);

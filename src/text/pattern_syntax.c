@@ -3,9 +3,14 @@
 #include "text/pattern.h"
 #include "text/pattern_tables.h"
 
+enum { MOST_GROUPS = 200 };
+
 typedef struct {
     const char *s, *end, *begin;
     lt_str *out;
+    size_t atom;          /* where in `out` that begins which a quantifier would repeat */
+    size_t group[MOST_GROUPS];
+    int groups;           /* open ones, and where each begins */
     const char *refused;  /* what is not supported */
     size_t refused_size;
 } reader;
@@ -36,9 +41,8 @@ static bool put_property(reader *r, const char *name, size_t size, bool inside, 
     for (size_t i = 0; i < sizeof property / sizeof *property; i++) {
         if (strlen(property[i].name) != size || memcmp(property[i].name, name, size)) continue;
         if (inside && negated) break;
-        bool word = !strcmp(property[i].name, "w");
         if (!inside) lt_str_puts(r->out, negated ? "[^" : "[");
-        lt_str_printf(r->out, "\\p{%s}%s%s%s", property[i].pcre2, word ? "_" : "", property[i].more, inside ? "" : "]");
+        lt_str_printf(r->out, "\\p{%s}%s%s", property[i].pcre2, property[i].more, inside ? "" : "]");
         return true;
     }
     return refuse(r, from, (size_t)(r->s - from));
@@ -79,7 +83,7 @@ static bool escape(reader *r, bool inside)
     char c = *r->s++;
     switch (c) {
     case 'p': case 'P': return property_escape(r, from, inside);
-    case 'w': case 'W': return put_property(r, "w", 1, inside, c == 'W', from);
+    case 'w': case 'W': return put_property(r, inside ? "[w]" : "w", inside ? 3 : 1, inside, c == 'W', from);
     case 'd': case 'D': return put_property(r, "Nd", 2, inside, c == 'D', from);
     case 's': return put_members(r, inside, false, SPACES, "", "", "");
     case 'S': return put_members(r, inside, false, NO_SPACES, "", "", "");
@@ -101,7 +105,7 @@ static bool escape(reader *r, bool inside)
     default: break;
     }
     bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), digit = c >= '0' && c <= '9';
-    if (letter && !memchr(inside ? "tnrfaex" : "tnrfaexAzZGKRkg", c, inside ? 7 : 15)) return refuse(r, from, 2);
+    if (letter && !memchr(inside ? "tnrfaex" : "tnrfaexAzZGRkg", c, inside ? 7 : 14)) return refuse(r, from, 2);
     if (digit && inside) return refuse(r, from, 2);
     lt_str_printf(r->out, "\\%c", c);
     return true;
@@ -150,6 +154,18 @@ static bool group(reader *r)
     return true;
 }
 
+/* Puts what a quantifier repeats in a group. */
+static void group_atom(reader *r)
+{
+    lt_str rest = {0};
+    lt_str_add(&rest, r->out->data + r->atom, r->out->size - r->atom);
+    r->out->size = r->atom;
+    lt_str_puts(r->out, "(?:");
+    lt_str_add(r->out, rest.data ? rest.data : "", rest.size);
+    r->out->failed |= rest.failed;
+    lt_str_free(&rest);
+}
+
 /* {n,m} at r->s - 1: {n,m}+ repeats it (PCRE2 would make it possessive), {n}? makes it optional, {,m} begins at 0. */
 static void interval(reader *r)
 {
@@ -160,12 +176,44 @@ static void interval(reader *r)
         lt_str_puts(r->out, "\\{");
         return;
     }
+    const char *next = s + 1;
+    bool again = next < r->end && (*next == '+' || (fixed && *next == '?')) && r->out->size > r->atom && !r->out->failed;
+    if (again) group_atom(r);
     lt_str_printf(r->out, "{%s%.*s}", *r->s == ',' ? "0" : "", (int)(s - r->s), r->s);
-    r->s = s + 1;
-    bool plus = r->s < r->end && *r->s == '+', optional = fixed && r->s < r->end && *r->s == '?';
-    if (plus) lt_str_puts(r->out, "{1,}");
-    if (optional) lt_str_puts(r->out, "{0,1}");
-    r->s += plus || optional;
+    if (again) lt_str_printf(r->out, ")%c", *next);
+    r->s = next + again;
+}
+
+static bool open_group(reader *r)
+{
+    if (r->s < r->end && *r->s == '*') return refuse(r, r->s - 1, 2);
+    if (r->groups == MOST_GROUPS) return refuse(r, "so deep a nest of groups", 24);
+    r->group[r->groups++] = r->out->size;
+    if (r->s == r->end || *r->s != '?') {
+        lt_str_puts(r->out, "(");
+        return true;
+    }
+    r->s++;
+    return group(r);
+}
+
+static bool atom(reader *r, char c)
+{
+    if (c == '(') return open_group(r);
+    if (c == '{') {
+        interval(r);
+        return true;
+    }
+    if (c == ')') {
+        if (r->groups) r->atom = r->group[--r->groups];
+        lt_str_puts(r->out, ")");
+        return true;
+    }
+    if (c != '?' && c != '*' && c != '+' && ((uint8_t)c & 0xC0) != 0x80) r->atom = r->out->size;
+    if (c == '\\') return escape(r, false);
+    if (c == '[') return brackets(r);
+    lt_str_add(r->out, &c, 1);
+    return true;
 }
 
 bool lt_pattern_translate(const char *regex, size_t size, lt_str *out)
@@ -174,20 +222,7 @@ bool lt_pattern_translate(const char *regex, size_t size, lt_str *out)
     bool ok = true;
     while (ok && r.s < r.end) {
         char c = *r.s++;
-        if (c == '\\') {
-            ok = escape(&r, false);
-        } else if (c == '[') {
-            ok = brackets(&r);
-        } else if (c == '{') {
-            interval(&r);
-        } else if (c == '(' && r.s < r.end && *r.s == '?') {
-            r.s++;
-            ok = group(&r);
-        } else if (c == '(' && r.s < r.end && *r.s == '*') {
-            ok = refuse(&r, r.s - 1, 2);
-        } else {
-            lt_str_add(out, &c, 1);
-        }
+        ok = atom(&r, c);
     }
     if (ok) return true;
     lt_str_clear(out);

@@ -53,7 +53,14 @@ bool lt_tokenizer_name_special(lt_ctx *cx, lt_tokenizer *t, const char *dir)
     int32_t *id[ROLES] = {&a->cls, &a->sep, &a->mask, &a->pad, &a->unk, &a->bos, &a->eos};
     if (dir) return name_from(cx, t, dir, "special_tokens_map.json", id) && name_from(cx, t, dir, "tokenizer_config.json", id);
     name_usual(t, id);
-    a->kind = t->model.kind == &lt_model_wordpiece ? "wordpiece" : t->model.kind == &lt_model_bpe ? "bpe" : t->model.kind->is.name;
+    size_t size = strlen(t->model.kind->is.name);
+    char *kind = lt_keep(cx, t, size + 1, NULL);
+    if (!kind) return false;
+    for (size_t i = 0; i < size; i++) {
+        char c = t->model.kind->is.name[i];
+        kind[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    a->kind = kind;
     a->file = t->file;
     a->vocab = t->vocab.n;
     for (int32_t i = 0; i < t->added_count; i++) a->vocab += lt_vocab_find(&t->vocab, t->added[i].text, t->added[i].size) < 0;

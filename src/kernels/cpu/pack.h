@@ -7,16 +7,24 @@
 #define LT_NV 2                  /* vectors across a panel */
 #define LT_NR (LT_NV * LT_LANES) /* columns of a panel */
 
-/* LT_LANES rows of b become LT_LANES columns: a square at a time, transposed in registers. */
+/* A vector of which `cols` elements, if any, exist; the others are zero. */
+LT_INLINE vf pack_load(const float *b, int64_t cols)
+{
+    return cols >= LT_LANES ? v_load(b) : cols > 0 ? v_load_n(b, cols, v_set(0.0f)) : v_set(0.0f);
+}
+
+/* LT_LANES rows of b become LT_LANES columns: a square at a time, transposed in registers. Rows may lie in a page each, where no
+ * hardware looks ahead, so the next square's rows are asked for by hand. */
 static void pack_transposed(int64_t cols, int64_t k, const float *b, int64_t stride, float *out)
 {
-    const vf zero = v_set(0.0f);
     for (int64_t i = 0; i < k; i += LT_LANES) {
-        int64_t depth = k - i < LT_LANES ? k - i : LT_LANES;
+        const int64_t depth = k - i < LT_LANES ? k - i : LT_LANES;
         vf x[LT_LANES];
         LT_UNROLL
-        for (int j = 0; j < LT_LANES; j++)
-            x[j] = j >= cols ? zero : depth == LT_LANES ? v_load(b + j * stride + i) : v_load_n(b + j * stride + i, depth, zero);
+        for (int j = 0; j < LT_LANES; j++) {
+            x[j] = j < cols ? pack_load(b + j * stride + i, depth) : v_set(0.0f);
+            __builtin_prefetch(b + (j + LT_LANES) * stride + i);
+        }
         v_transpose(x);
         LT_UNROLL
         for (int j = 0; j < LT_LANES; j++)
@@ -24,37 +32,32 @@ static void pack_transposed(int64_t cols, int64_t k, const float *b, int64_t str
     }
 }
 
-/* Rows of b are rows of the panel. */
-static void pack_copied(int64_t cols, int64_t k, const float *b, int64_t stride, float *out)
-{
-    const vf zero = v_set(0.0f);
-    for (int64_t i = 0; i < k; i++)
-        v_store(out + i * LT_NR, cols >= LT_LANES ? v_load(b + i * stride) : cols > 0 ? v_load_n(b + i * stride, cols, zero) : zero);
-}
+/* Where a column of vector j starts in panels that stand panel_stride apart. */
+LT_INLINE int64_t pack_place(int64_t j, int64_t panel_stride) { return j / LT_NR * panel_stride + j % LT_NR; }
 
-static void pack_strided(int64_t cols, int64_t k, const float *b, int64_t stride_n, int64_t stride_k, float *out)
+/* Panels stand panel_stride elements apart. Whole vectors of columns are written, as far as column `end`. */
+static void pack_panels(int64_t n, int64_t end, int64_t k, const float *b, int64_t stride_n, int64_t stride_k, float *out,
+                        int64_t panel_stride)
 {
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < LT_LANES; j++) out[i * LT_NR + j] = j < cols ? b[j * stride_n + i * stride_k] : 0.0f;
-}
-
-/* Panels stand panel_stride elements apart, at least LT_NR * k. */
-static void pack_panels(int64_t n, int64_t k, const float *b, int64_t stride_n, int64_t stride_k, float *out, int64_t panel_stride)
-{
-    for (int64_t j = 0; j < n; j += LT_NR)
-        for (int64_t v = 0; v < LT_NV; v++) {
-            int64_t first = j + v * LT_LANES, cols = first < n ? n - first : 0;
-            float *o = out + j / LT_NR * panel_stride + v * LT_LANES;
-            const float *from = cols ? b + first * stride_n : b;
-            if (stride_k == 1) pack_transposed(cols, k, from, stride_n, o);
-            else if (stride_n == 1) pack_copied(cols, k, from, stride_k, o);
-            else pack_strided(cols, k, from, stride_n, stride_k, o);
+    if (stride_k == 1) { /* rows of b are columns */
+        for (int64_t j = 0; j < end; j += LT_LANES)
+            pack_transposed(n - j, k, j < n ? b + j * stride_n : b, stride_n, out + pack_place(j, panel_stride));
+    } else if (stride_n == 1) { /* rows of b are rows */
+        for (int64_t i = 0; i < k; i++) {
+            __builtin_prefetch(b + (i + 8) * stride_k);
+            for (int64_t j = 0; j < end; j += LT_LANES)
+                v_store(out + pack_place(j, panel_stride) + i * LT_NR, pack_load(b + i * stride_k + (j < n ? j : 0), n - j));
         }
+    } else {
+        for (int64_t j = 0; j < end; j++)
+            for (int64_t i = 0; i < k; i++)
+                out[pack_place(j, panel_stride) + i * LT_NR] = j < n ? b[j * stride_n + i * stride_k] : 0.0f;
+    }
 }
 
 static void pack(int64_t n, int64_t k, const void *b, int64_t stride_n, int64_t stride_k, void *packed)
 {
-    pack_panels(n, k, b, stride_n, stride_k, packed, LT_NR * k);
+    pack_panels(n, (n + LT_NR - 1) / LT_NR * LT_NR, k, b, stride_n, stride_k, packed, LT_NR * k);
 }
 
 static void unpack_row(int64_t k, const void *packed, int64_t j, void *out)

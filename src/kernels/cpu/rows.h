@@ -89,8 +89,8 @@ LT_INLINE float row_max(int64_t n, const float *x, float floor)
     return v_largest(v_max(v_max(m[0], m[1]), v_max(m[2], m[3])));
 }
 
-/* y = e^(x - max), the sum of which is returned. */
-LT_INLINE float row_exp(int64_t n, const float *x, float max, float *y)
+/* y = e^(x - max); returns their sum, still in lanes. */
+LT_INLINE vf row_exp(int64_t n, const float *x, float max, float *y)
 {
     vf s[2] = {{0}};
     int64_t i = 0;
@@ -114,7 +114,7 @@ LT_INLINE float row_exp(int64_t n, const float *x, float max, float *y)
             s[0] += e;
         }
     }
-    return v_sum(s[0] + s[1]);
+    return s[0] + s[1];
 }
 
 /* The maximum starts above -inf, so that a row of nothing but -inf sums to zero, not NaN. */
@@ -122,7 +122,7 @@ static void softmax(int64_t rows, int64_t cols, const void *x, void *y)
 {
     for (int64_t r = 0; r < rows; r++) {
         const float *in = (const float *)x + r * cols;
-        float *out = (float *)y + r * cols, sum = row_exp(cols, in, row_max(cols, in, -FLT_MAX), out);
+        float *out = (float *)y + r * cols, sum = v_sum(row_exp(cols, in, row_max(cols, in, -FLT_MAX), out));
         row_affine(cols, out, 0.0f, sum == 0.0f ? 0.0f : 1.0f / sum, NULL, NULL, out);
     }
 }

@@ -113,23 +113,42 @@ LT_INLINE vf v_min(vf bound, vf x)
 LT_INLINE vf v_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 LT_INLINE vf v_copysign(vf x, vf sign) { return (vf)(((vi)x & 0x7fffffff) | ((vi)sign & (int32_t)0x80000000)); }
 
+/* Lane i exchanged with lane i ^ h. */
+#if LT_LANES == 16
+#define V_SWAP(x, h)                                                                                                             \
+    __builtin_shufflevector(x, x, 0 ^ h, 1 ^ h, 2 ^ h, 3 ^ h, 4 ^ h, 5 ^ h, 6 ^ h, 7 ^ h, 8 ^ h, 9 ^ h, 10 ^ h, 11 ^ h, 12 ^ h,  \
+                            13 ^ h, 14 ^ h, 15 ^ h)
+#elif LT_LANES == 8
+#define V_SWAP(x, h) __builtin_shufflevector(x, x, 0 ^ h, 1 ^ h, 2 ^ h, 3 ^ h, 4 ^ h, 5 ^ h, 6 ^ h, 7 ^ h)
+#else
+#define V_SWAP(x, h) __builtin_shufflevector(x, x, 0 ^ h, 1 ^ h, 2 ^ h, 3 ^ h)
+#endif
+
 /* Lanes folded in halves: one fixed order. */
 LT_INLINE float v_sum(vf x)
 {
-    float t[LT_LANES] __attribute__((aligned(4 * LT_LANES)));
-    v_store(t, x);
-    for (int h = LT_LANES / 2; h > 0; h /= 2)
-        for (int i = 0; i < h; i++) t[i] += t[i + h];
-    return t[0];
+#if LT_LANES > 8
+    x += V_SWAP(x, 8);
+#endif
+#if LT_LANES > 4
+    x += V_SWAP(x, 4);
+#endif
+    x += V_SWAP(x, 2);
+    x += V_SWAP(x, 1);
+    return x[0];
 }
 
 LT_INLINE float v_largest(vf x)
 {
-    float t[LT_LANES] __attribute__((aligned(4 * LT_LANES)));
-    v_store(t, x);
-    for (int h = LT_LANES / 2; h > 0; h /= 2)
-        for (int i = 0; i < h; i++) t[i] = t[i] > t[i + h] ? t[i] : t[i + h];
-    return t[0];
+#if LT_LANES > 8
+    x = v_max(x, V_SWAP(x, 8));
+#endif
+#if LT_LANES > 4
+    x = v_max(x, V_SWAP(x, 4));
+#endif
+    x = v_max(x, V_SWAP(x, 2));
+    x = v_max(x, V_SWAP(x, 1));
+    return x[0];
 }
 
 /* Interleaves the lower (upper) halves: a0 b0 a1 b1 … */

@@ -1,0 +1,89 @@
+/* `lathe info`: what a model directory holds, and by name what of it this build does not support. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+static void put_json(lt_str *s, const lt_model_info *i)
+{
+    lt_str_puts(s, "{");
+    lt_json_member(s, "family", i->family);
+    lt_json_member_int(s, "parameters", i->parameters);
+    lt_json_member_int(s, "bytes", i->bytes);
+    lt_json_member(s, "dtype", i->dtype);
+    lt_json_member_int(s, "layers", i->layers);
+    lt_json_member_int(s, "hidden", i->hidden);
+    lt_json_member_int(s, "heads", i->heads);
+    lt_json_member_int(s, "vocab", i->vocab);
+    lt_json_member_int(s, "max_tokens", i->max_tokens);
+    lt_json_member(s, "head", i->head);
+    lt_json_member(s, "pooling", i->pooling);
+    lt_json_member(s, "tokenizer", i->tokenizer);
+    lt_json_key(s, "unsupported");
+    lt_str_puts(s, "[");
+    for (int u = 0; u < i->n_unsupported; u++) {
+        if (u) lt_str_puts(s, ",");
+        lt_json_put_text(s, i->unsupported[u], strlen(i->unsupported[u]));
+    }
+    lt_str_puts(s, "]}\n");
+}
+
+static void line(lt_table *t, const char *name, const char *text)
+{
+    lt_table_cell(t, "%s", name);
+    lt_table_cell(t, "%s", text ? text : "unknown");
+}
+
+static void number(lt_table *t, const char *name, int64_t x)
+{
+    lt_table_cell(t, "%s", name);
+    lt_table_cell(t, "%lld", (long long)x);
+}
+
+static bool print_table(lt_cli *cli, const lt_model_info *i)
+{
+    static const char *const heads[] = {"model", ""};
+    lt_table t;
+    lt_table_begin(&t, cli->cx, heads, 2);
+    line(&t, "path", i->path);
+    line(&t, "family", i->family);
+    line(&t, "architecture", i->architecture);
+    number(&t, "parameters", i->parameters);
+    number(&t, "bytes", i->bytes);
+    line(&t, "stored as", i->dtype);
+    number(&t, "layers", i->layers);
+    number(&t, "hidden", i->hidden);
+    number(&t, "heads", i->heads);
+    number(&t, "vocabulary", i->vocab);
+    number(&t, "most tokens", i->max_tokens);
+    line(&t, "head", i->head);
+    line(&t, "tokenizer", i->tokenizer);
+    line(&t, "pooling", i->pooling);
+    number(&t, "embedding", i->embedding);
+    line(&t, "normalized", i->normalize ? "yes" : "no");
+    line(&t, "similarity", i->similarity);
+    for (int u = 0; u < i->n_unsupported; u++) line(&t, "unsupported", i->unsupported[u]);
+    return lt_table_print(&t, &cli->out);
+}
+
+static bool run(lt_cli *cli)
+{
+    const lt_model_info *i = lt_model_inspect(cli->cx, cli->args.operand[0]);
+    if (!i) return false;
+    if (!cli->out.json) return print_table(cli, i);
+    put_json(&cli->out.text, i);
+    return lt_print_due(&cli->out);
+}
+
+const lt_verb lt_verb_info = {
+    .name = "info",
+    .summary = "what a model is, and what of it is not supported",
+    .operands = "MODEL",
+    .about = "Reads configuration, tokenizer and the headers of the weight files, not the weights. What this build does not "
+             "support is named, with exit status 0 as long as something could be read.\n"
+             "--json: {\"family\", \"parameters\", \"bytes\", \"dtype\", \"layers\", \"hidden\", \"heads\", \"vocab\", "
+             "\"max_tokens\", \"head\", \"pooling\", \"tokenizer\", \"unsupported\":[…]}",
+    .examples = "lathe info all-MiniLM-L6-v2\nlathe info all-MiniLM-L6-v2 --json | jq .hidden",
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

@@ -1,0 +1,133 @@
+/* `lathe list`: everything that this build can put into a slot, from the tables that the engine itself runs on. */
+#include "cli/cli.h"
+#include "lathe/nn.h"
+#include "lathe/retrieve.h"
+
+#include <string.h>
+
+/* Words that stand for values of an enumeration, which has no table of its own. */
+static const lt_kind words[] = {
+    {"activation", "relu", "max(x, 0)", ""},
+    {"activation", "gelu", "x Φ(x)", "Hendrycks & Gimpel 2016"},
+    {"activation", "gelu_new", "x Φ(x) by tanh; also gelu_pytorch_tanh", "Hendrycks & Gimpel 2016"},
+    {"activation", "quick_gelu", "x σ(1.702 x)", "Hendrycks & Gimpel 2016"},
+    {"activation", "silu", "x σ(x); also swish", "Elfwing et al. 2017"},
+    {"activation", "mish", "x tanh(log(1 + eˣ))", "Misra 2019"},
+    {"activation", "tanh", "tanh(x)", ""},
+    {"activation", "sigmoid", "1 / (1 + e⁻ˣ)", ""},
+    {"activation", "relu2", "max(x, 0)²", "So et al. 2021"},
+    {"pooling", "cls", "the first row of a sequence", "Reimers & Gurevych 2019"},
+    {"pooling", "mean", "the mean of its rows", "Reimers & Gurevych 2019"},
+    {"pooling", "max", "the maximum of each column", "Reimers & Gurevych 2019"},
+    {"pooling", "mean_sqrt", "the sum of its rows by the root of their number", "sentence-transformers"},
+    {"pooling", "weightedmean", "rows weighted by their position", "Muennighoff 2022"},
+    {"pooling", "last", "the last row", "sentence-transformers"},
+    {"output", "json", "one object per line", "RFC 8259"},
+    {"output", "npy", "an array in C order: -o FILE.npy", "NEP 1"},
+    {"output", "table", "aligned columns on a terminal, tab-separated elsewhere", ""},
+    {"output", "trec", "a ranking per query: search --run", "trec_eval"},
+};
+
+typedef struct lister {
+    lt_cli *cli;
+    lt_table table;
+    const char *slot; /* NULL: all */
+    int64_t found;
+    const char *slots[64]; /* those seen, for the nearest right word */
+    int n_slots;
+} lister;
+
+static void note_slot(lister *l, const char *slot)
+{
+    for (int i = 0; i < l->n_slots; i++)
+        if (!strcmp(l->slots[i], slot)) return;
+    if (l->n_slots < 64) l->slots[l->n_slots++] = slot;
+}
+
+static bool put(lister *l, const char *slot, const char *name, const char *summary, const char *source)
+{
+    note_slot(l, slot);
+    if (l->slot && strcmp(l->slot, slot)) return true;
+    l->found++;
+    if (!l->cli->out.json) {
+        lt_table_cell(&l->table, "%s", slot);
+        lt_table_cell(&l->table, "%s", name);
+        lt_table_cell(&l->table, "%s", source ? source : "");
+        lt_table_cell(&l->table, "%s", summary);
+        return true;
+    }
+    lt_str *s = &l->cli->out.text;
+    lt_str_puts(s, "{");
+    lt_json_member(s, "slot", slot);
+    lt_json_member(s, "name", name);
+    lt_json_member(s, "summary", summary);
+    lt_json_member(s, "source", source ? source : "");
+    lt_str_puts(s, "}\n");
+    return lt_print_due(&l->cli->out);
+}
+
+static bool put_table(lister *l, const lt_kind *kinds, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!put(l, kinds[i].slot, kinds[i].name, kinds[i].summary, kinds[i].source)) return false;
+    return true;
+}
+
+/* The same for the engine's tables, which are lists of what their fillings begin with. */
+static bool put_list(lister *l, const lt_kind *const *kinds, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!put_table(l, kinds[i], 1)) return false;
+    return true;
+}
+
+static bool put_all(lister *l)
+{
+    int n_families, n_layers, n_text, n_retrieve;
+    const lt_kind *const *families = lt_families(&n_families), *const *layers = lt_nn_kinds(&n_layers),
+                         *const *text = lt_text_kinds(&n_text);
+    const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve);
+    if (!put_list(l, families, n_families) || !put_list(l, layers, n_layers)) return false;
+    if (!put_table(l, words, sizeof words / sizeof *words)) return false;
+    if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
+    for (int i = 0; i < lt_kernels_count(); i++)
+        if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;
+    for (int i = 0; lt_verbs[i]; i++)
+        if (!put(l, "verb", lt_verbs[i]->name, lt_verbs[i]->summary, "")) return false;
+    return true;
+}
+
+static bool unknown_slot(lister *l)
+{
+    lt_str s = {0};
+    lt_str_printf(&s, "no slot '%s'", l->slot);
+    lt_suggest(&s, l->slot, l->slots, l->n_slots);
+    lt_str_puts(&s, "; there are");
+    for (int i = 0; i < l->n_slots; i++) lt_str_printf(&s, " %s", l->slots[i]);
+    lt_usage(l->cli, "%s", s.data ? s.data : "no memory");
+    lt_str_free(&s);
+    return false;
+}
+
+static bool run(lt_cli *cli)
+{
+    static const char *const heads[] = {"slot", "name", "source", "summary"};
+    lister l = {.cli = cli, .slot = cli->args.operands ? cli->args.operand[0] : NULL};
+    lt_table_begin(&l.table, cli->cx, heads, 4);
+    bool good = put_all(&l) && (l.found || !l.slot || unknown_slot(&l));
+    if (good) return lt_table_print(&l.table, &cli->out);
+    lt_table_drop(&l.table);
+    return false;
+}
+
+const lt_verb lt_verb_list = {
+    .name = "list",
+    .summary = "everything this build can put into each slot",
+    .operands = "[SLOT]",
+    .about = "Families, tokenizer parts, layers, activations, poolings, analyzers, metrics, formats and verbs: all, or those "
+             "of one slot.\n"
+             "--json: {\"slot\", \"name\", \"summary\", \"source\"}, one object per line.",
+    .examples = "lathe list\nlathe list family\nlathe list --json | jq -r .slot | sort -u",
+    .most = 1,
+    .run = run,
+};

@@ -1,0 +1,28 @@
+#!/bin/bash
+# Protects: what people see on a terminal, and that nothing of it goes into a pipe.
+. "$(dirname "$0")/tap.sh"
+
+command -v script >/dev/null || skip_all "no script(1) to make a terminal"
+tty() { # ARGUMENTS: lathe's, quoted for a shell
+    run script -qec "stty cols ${cols:-80} 2>/dev/null; '$LATHE' $1" /dev/null
+    out=${out//$'\r'/}
+}
+bold=$'\033[1m'
+TERM=xterm tty "list pooling"
+like "$out" "^${bold//[/\\[}slot +name" "list: a heading, in bold"
+NO_COLOR=1 TERM=xterm tty "list pooling"
+like "$out" "^slot +name +source +summary" "NO_COLOR: no bold"
+TERM=dumb tty "list pooling"
+like "$out" "^slot +name" "a dumb terminal: no bold"
+is "$(lathe list pooling | head -1 | tr '\t' '|')" "pooling|cls|Reimers & Gurevych 2019|the first row of a sequence" "a pipe: tabs, no heading"
+cols=60 TERM=dumb tty "list activation"
+[ "$(widest "$out")" -le 60 ]
+ok $? "tables are cut to the terminal's width"
+cols=60 tty "embed --help"
+[ "$(widest "$(sed '/^Examples/,$d' <<<"$out")")" -le 60 ]
+ok $? "help is wrapped to the terminal's width"
+tty "embed model"
+like "$out" "arrays are not for the screen: -o FILE\.npy" "embed: explains that arrays are not for the screen"
+tty "forward model"
+like "$out" "arrays are not for the screen" "forward: the same"
+done_testing
