@@ -17,9 +17,12 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say "1. Build"
 tools/setup.sh demo
-"${MAKE:-make}" --no-print-directory -j"$(nproc)" lathe | awk '{ n++ } END { print n + 0 " build steps; the result is ./lathe" }'
-[ "${PIPESTATUS[0]}" = 0 ]
 mkdir -p "$cache"
+if ! "${MAKE:-make}" --no-print-directory -j"$(nproc)" lathe >"$cache/build.log" 2>&1; then
+    tail -n 30 "$cache/build.log" >&2
+    exit 1
+fi
+./lathe --version
 
 say "2. Model"
 model=$(tools/model.sh)
@@ -66,18 +69,21 @@ say "4. Index: keywords and one vector a document, in one file"
 if [ "$corpus" -nt "$index" ]; then
     ./lathe index "$index" "$model" "$corpus"
 fi
-ls -lh "$index" | awk '{ print $5 " in " $NF }'
+echo "$(du -h "$index" | cut -f 1) in $index"
 
 say "5. Questions: keyword, dense and hybrid side by side"
+screen=120
+[ ! -t 1 ] || screen=$(tput cols 2>/dev/null) || screen=120
+width=$(((screen > 160 ? 160 : screen < 80 ? 80 : screen) / 3 - 3))
 hits() { # MODE QUESTION: "name: title" a line, cut to a column
     ./lathe search "$index" "$2" -k 4 --mode "$1" --json |
-        sed 's/.*"id": *"\([^"]*\)".*"title": *"\(\([^"\\]\|\\.\)*\)".*/\1: \2/; s/\\"/"/g' | cut -c1-42
+        sed 's/.*"id": *"\([^"]*\)".*"title": *"\(\([^"\\]\|\\.\)*\)".*/\1: \2/; s/\\"/"/g' | cut -c1-$width
 }
 while read -r question; do
     printf '\n  %s\n' "$question"
     paste -d '\t' <(echo "-- bm25"; hits bm25 "$question") <(echo "-- dense"; hits dense "$question") \
         <(echo "-- hybrid"; hits hybrid "$question") |
-        awk -F '\t' '{ printf "    %-44s%-44s%s\n", $1, $2, $3 }'
+        awk -F '\t' -v w="$width" '{ printf "    %-*s  %-*s  %s\n", w, $1, w, $2, $3 }'
 done <<'END'
 find files that are there twice
 turn scanned pages into text that I can edit
@@ -88,8 +94,8 @@ END
 
 say "Next"
 cat <<END
-  ./lathe search $index "draw a family tree"
-  printf 'a red bicycle\na blue car\n' | ./lathe rank $model --query "two wheels"
-  ./lathe embed $model README.md -o vectors.npy
+  ./lathe search $(printf %q "$index") draw a family tree
+  printf 'a red bicycle\na blue car\n' | ./lathe rank $(printf %q "$model") --query 'two wheels'
+  ./lathe embed $(printf %q "$model") README.md -o vectors.npy
   ./lathe help
 END

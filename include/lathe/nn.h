@@ -136,6 +136,7 @@ struct lt_position {
     lt_dtype dtype;
     lt_param table;               /* [2·max-1, dim] for relative keys */
     void *packed;                 /* owned */
+    const lt_kernels *packed_for; /* whose layout that is */
 };
 
 /* ---- mixer ----------------------------------------------------------------------------------------------------- */

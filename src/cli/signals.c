@@ -16,8 +16,7 @@ static sem_t asked;
 
 static void on_stop(int signal_number)
 {
-    if (lt_stopped_by) _exit(128 + signal_number);
-    lt_stopped_by = signal_number;
+    if (__atomic_exchange_n(&lt_stopped_by, signal_number, __ATOMIC_RELAXED)) _exit(128 + signal_number);
     sem_post(&asked);
 }
 
@@ -36,7 +35,8 @@ static void wake_all(void)
 
 static void *watch(void *arg)
 {
-    while (!lt_stopped_by) sem_wait(&asked);
+    while (sem_wait(&asked) != 0) { /* EINTR */
+    }
     for (;;) {
         wake_all();
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);

@@ -1,5 +1,5 @@
-/* Adding documents: read, embed, write, in bounded memory. Documents whose vectors are being computed wait in a queue between the
- * thread that reads and the one that writes. */
+/* Adding documents: read, embed, write, in bounded memory. Documents whose vectors are being computed wait in a queue between
+ * the thread that reads and the one that writes. */
 #include "retrieve/index.h"
 
 #include <pthread.h>
@@ -11,12 +11,14 @@ struct waiting {
     struct waiting *next;
     char *id, *title, *text, *both;
     size_t title_size, text_size, both_size;
+    int64_t done; /* bytes read up to its end */
 };
 
 struct adding {
     lt_index *x;
     lt_documents *docs;
     lt_pending pending;
+    int64_t done; /* bytes of the documents read up to the one at hand */
     int64_t *added, *replaced;
     bool dot;
     pthread_mutex_t lock;
@@ -70,10 +72,13 @@ static bool next(void *arg, lt_ctx *cx, lt_input *in)
     if (!lt_documents_next(cx, a->docs, &d)) return false;
     struct waiting *w = wait_for(cx, &d);
     if (!w) return false;
+    w->done = lt_documents_bytes_done(a->docs);
     *in = (lt_input){.text = w->both, .size = w->both_size};
     pthread_mutex_lock(&a->lock);
-    if (a->last) a->last->next = w;
-    else a->first = w;
+    if (a->last)
+        a->last->next = w;
+    else
+        a->first = w;
     a->last = w;
     pthread_mutex_unlock(&a->lock);
     return true;
@@ -91,7 +96,7 @@ static struct waiting *take_first(struct adding *a)
 
 static bool flush(lt_ctx *cx, struct adding *a)
 {
-    lt_progress_step(cx, lt_documents_bytes_done(a->docs));
+    lt_progress_step(cx, a->done);
     return !a->pending.n || lt_index_write(cx, a->x, &a->pending, a->added, a->replaced);
 }
 
@@ -99,7 +104,7 @@ static bool push(lt_ctx *cx, struct adding *a, const lt_document *d, const float
 {
     if (!lt_pending_add(cx, &a->pending, d)) return false;
     if (vector && !lt_pending_vector(cx, &a->pending, a->pending.n - 1, vector, a->x->info.dim, !a->dot)) return false;
-    lt_progress_step(cx, lt_documents_bytes_done(a->docs));
+    lt_progress_step(cx, a->done);
     return !lt_pending_full(&a->pending) || flush(cx, a);
 }
 
@@ -109,6 +114,7 @@ static bool sink(void *arg, lt_ctx *cx, const lt_result *r)
     struct adding *a = arg;
     struct waiting *w = take_first(a);
     if (!w) return lt_fail_if(cx, true, LT_ERR_USAGE, "a vector without a document");
+    a->done = w->done;
     lt_scope scope = lt_open(cx, NULL);
     lt_document d = {.id = w->id, .title = w->title, .text = w->text, .title_size = w->title_size, .text_size = w->text_size};
     const float *v = r->data;
@@ -138,16 +144,20 @@ static bool add_embedded(lt_ctx *cx, struct adding *a, const lt_model *m, const 
 static bool add_plain(lt_ctx *cx, struct adding *a)
 {
     lt_document d;
-    while (lt_documents_next(cx, a->docs, &d))
+    while (lt_documents_next(cx, a->docs, &d)) {
+        a->done = lt_documents_bytes_done(a->docs);
         if (!push(cx, a, &d, NULL)) return false;
+    }
     return lt_ok(cx);
 }
 
-bool lt_index_add(lt_ctx *cx, lt_index *x, const lt_model *m, lt_documents *docs, const lt_run_options *run, int64_t *added, int64_t *replaced)
+bool lt_index_add(lt_ctx *cx, lt_index *x, const lt_model *m, lt_documents *docs, const lt_run_options *run, int64_t *added,
+                  int64_t *replaced)
 {
     if (!x || !docs || !lt_ok(cx)) return false;
     if (!m && x->info.dim)
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: the index has vectors: adding to it needs its model (%s)", x->path, x->info.model ? x->info.model : "not named");
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: the index has vectors: adding to it needs its model (%s)", x->path,
+                          x->info.model ? x->info.model : "not named");
     struct adding a = {.x = x, .docs = docs, .added = added, .replaced = replaced};
     lt_progress_begin(cx, "indexing", "bytes", lt_documents_bytes_total(docs));
     bool good = (m ? add_embedded(cx, &a, m, run) : add_plain(cx, &a)) && flush(cx, &a);

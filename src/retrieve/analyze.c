@@ -1,6 +1,7 @@
-/* Analysers, as FTS5 tokenizers. "plain" and "code" know [a-z0-9] alone; "unicode" takes letters and digits of any script, folds
- * case, width and accents (Unicode NFKD and case folding, by utf8proc), and cuts scripts that are written without blanks into
- * single characters and overlapping pairs (as Lucene's CJK analyser does). "english" is unicode and Porter's stemmer (Porter 1980), FTS5's own. */
+/* Analysers, as FTS5 tokenizers. "plain" and "code" know [a-z0-9] alone; "unicode" takes letters and digits of any script,
+ * folds case, width and accents (Unicode NFKD and case folding, by utf8proc), and cuts scripts that are written without
+ * blanks into single characters and overlapping pairs (as Lucene's CJK analyser does). "english" is unicode and Porter's
+ * stemmer (Porter 1980), FTS5's own. */
 #include "retrieve/analyze.h"
 
 #include <limits.h>
@@ -61,7 +62,7 @@ static void add(struct gather *g, const char *bytes, int n, int start, int end)
 
 /* ---- plain and code ---------------------------------------------------------------------------------------------- */
 
-/* The lower-case ASCII letter or digit that a code point stands for; 0: none. Two code points beyond ASCII do: KELVIN SIGN and I WITH DOT. */
+/* The lower-case ASCII letter or digit that a code point stands for; 0: none. Beyond ASCII, KELVIN SIGN and I WITH DOT do. */
 static char ascii_of(uint32_t c)
 {
     if (c >= 'A' && c <= 'Z') return (char)(c + 32);
@@ -88,21 +89,23 @@ static int ascii_words(struct gather *g, bool camel, const char *text, int size)
 
 /* ---- unicode ----------------------------------------------------------------------------------------------------- */
 
-/* Marks that readers leave out at will: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowel signs. Those of other scripts
+/* Marks that readers leave out at will: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowel signs. Those of others
  * (Devanagari vowels, Japanese voicing …) make different words. */
 static bool is_accent(int32_t c)
 {
     return (c >= 0x300 && c <= 0x36F) || (c >= 0x591 && c <= 0x5BD) || c == 0x5BF || c == 0x5C1 || c == 0x5C2 || c == 0x5C4 ||
            c == 0x5C5 || c == 0x5C7 || (c >= 0x610 && c <= 0x61A) || (c >= 0x64B && c <= 0x65F) || c == 0x670 || c == 0x640 ||
-           (c >= 0x1AB0 && c <= 0x1AFF) || (c >= 0x1DC0 && c <= 0x1DFF) || (c >= 0x20D0 && c <= 0x20FF) || (c >= 0xFE20 && c <= 0xFE2F);
+           (c >= 0x1AB0 && c <= 0x1AFF) || (c >= 0x1DC0 && c <= 0x1DFF) || (c >= 0x20D0 && c <= 0x20FF) ||
+           (c >= 0xFE20 && c <= 0xFE2F);
 }
 
 /* Thai, Lao, Myanmar, Khmer, Kana and Han. */
 static bool without_blanks(uint32_t c)
 {
-    return (c >= 0xE00 && c <= 0xEFF) || (c >= 0x1000 && c <= 0x109F) || (c >= 0x1780 && c <= 0x17FF) || (c >= 0x2E80 && c <= 0x2FDF) ||
-           (c >= 0x3005 && c <= 0x3007) || (c >= 0x3021 && c <= 0x3029) || (c >= 0x3041 && c <= 0x30FF) || (c >= 0x31F0 && c <= 0x31FF) ||
-           (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFF66 && c <= 0xFF9F) ||
+    return (c >= 0xE00 && c <= 0xEFF) || (c >= 0x1000 && c <= 0x109F) || (c >= 0x1780 && c <= 0x17FF) ||
+           (c >= 0x2E80 && c <= 0x2FDF) || (c >= 0x3005 && c <= 0x3007) || (c >= 0x3021 && c <= 0x3029) ||
+           (c >= 0x3041 && c <= 0x30FF) || (c >= 0x31F0 && c <= 0x31FF) || (c >= 0x3400 && c <= 0x4DBF) ||
+           (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFF66 && c <= 0xFF9F) ||
            (c >= 0x20000 && c <= 0x3FFFF);
 }
 
@@ -111,7 +114,7 @@ typedef enum { BREAK, WORD, MARK, IGNORED } class;
 static class class_of(uint32_t c)
 {
     if (c == 0xAD || c == 0x200C || c == 0x200D || c == 0x2060 || c == 0xFEFF) return IGNORED; /* invisible, inside words */
-    if (c == 0xFF9E || c == 0xFF9F) return MARK; /* voicing of half-width Kana */
+    if (c == 0xFF9E || c == 0xFF9F) return MARK;                                               /* voicing of half-width Kana */
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -120,11 +123,14 @@ static class class_of(uint32_t c)
     case UTF8PROC_CATEGORY_LO:
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO: return WORD;
+    case UTF8PROC_CATEGORY_NO:
+        return WORD;
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME: return MARK;
-    default: return BREAK;
+    case UTF8PROC_CATEGORY_ME:
+        return MARK;
+    default:
+        return BREAK;
     }
 }
 
@@ -133,7 +139,8 @@ static int fold(uint32_t c, char out[MOST_UNIT])
 {
     utf8proc_int32_t parts[18]; /* the longest decomposition there is */
     int boundary = 0, n = 0;
-    utf8proc_ssize_t count = utf8proc_decompose_char((utf8proc_int32_t)c, parts, 18, UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE | UTF8PROC_CASEFOLD, &boundary);
+    utf8proc_ssize_t count = utf8proc_decompose_char((utf8proc_int32_t)c, parts, 18,
+                                                     UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE | UTF8PROC_CASEFOLD, &boundary);
     if (count < 0 || count > 18) return 0;
     for (utf8proc_ssize_t i = 0; i < count && n + 4 <= MOST_UNIT; i++)
         if (!is_accent(parts[i]) && class_of((uint32_t)parts[i]) != BREAK) n += lt_utf8_put((uint32_t)parts[i], out + n);
@@ -191,7 +198,11 @@ static int unicode_words(struct gather *g, const char *text, int size)
 static int create(void *context, const char **arg, int n, Fts5Tokenizer **out)
 {
     *out = NULL;
-    style s = n != 1 ? UNICODE + 1 : !strcmp(arg[0], "plain") ? PLAIN : !strcmp(arg[0], "code") ? CODE : !strcmp(arg[0], "unicode") ? UNICODE : UNICODE + 1;
+    style s = n != 1                       ? UNICODE + 1
+              : !strcmp(arg[0], "plain")   ? PLAIN
+              : !strcmp(arg[0], "code")    ? CODE
+              : !strcmp(arg[0], "unicode") ? UNICODE
+                                           : UNICODE + 1;
     if (s > UNICODE) return SQLITE_ERROR;
     struct tokenizer *t = calloc(1, sizeof *t);
     if (!t) return SQLITE_NOMEM;

@@ -1,5 +1,5 @@
-/* Analysers: from text to the terms that the keyword index counts. Each is an SQLite FTS5 tokenizer, so the index, the queries and
- * the highlighting of matches all see the same terms. */
+/* Analysers: from text to the terms that the keyword index counts. Each is an SQLite FTS5 tokenizer, so the index, the
+ * queries and the highlighting of matches all see the same terms. */
 #ifndef LT_RETRIEVE_ANALYZE_H
 #define LT_RETRIEVE_ANALYZE_H
 
@@ -9,7 +9,7 @@
 
 typedef struct lt_analyzer lt_analyzer;
 
-/* Called once for each term: its bytes, and where it stands in the text. Not SQLITE_OK: stop. (FTS5's signature; flags are unused.) */
+/* Called once for each term: its bytes, and where it stands in the text. Not SQLITE_OK: stop. (FTS5's signature.) */
 typedef int lt_term_fn(void *arg, int flags, const char *term, int size, int start, int end);
 
 /* Makes the tokenizer "lathe" known to a connection; without it no index can be opened. `counted` (or NULL) grows by one for

@@ -31,7 +31,10 @@ double lt_pearson(const double *x, const double *y, int64_t n)
     return r > 1 ? 1 : r < -1 ? -1 : r;
 }
 
-struct item { double value; int64_t index; };
+struct item {
+    double value;
+    int64_t index;
+};
 
 static int ascending(const void *a, const void *b)
 {

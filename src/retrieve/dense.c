@@ -1,6 +1,6 @@
-/* Dense search, exact: dot products of the query's vector with every document's, by the engine's own matrix product. Vectors are packed
- * for it in blocks, which are threads' work too; they stay in memory when they fit, else they are read block by block each time. A
- * score's bits depend on neither. */
+/* Dense search, exact: dot products of the query's vector with every document's, by the engine's own matrix product. Vectors
+ * are packed for it in blocks, which are threads' work too; they stay in memory when they fit, else they are read block by
+ * block each time. A score's bits depend on neither. */
 #include "retrieve/index.h"
 
 #include <math.h>
@@ -12,7 +12,7 @@ enum { BLOCK_BYTES = 256 << 10 }; /* vectors of one block */
 struct scoring {
     const lt_kernels *kn;
     const float *query;
-    float *const *block; /* packed */
+    float *const *block;    /* packed */
     int64_t rows, first, n; /* of a block; the first document of block[0]; all documents */
     int dim;
     double *score;
@@ -46,9 +46,13 @@ static float *read_block(lt_ctx *cx, lt_index *x, sqlite3_stmt *s, const lt_kern
     for (int64_t i = 0; i < n && good; i++) {
         int rc = lt_sql_step(cx, x, s);
         const void *blob = rc == SQLITE_ROW ? sqlite3_column_blob(s, 1) : NULL;
-        good = blob && sqlite3_column_int64(s, 0) == x->roster.id[from + i] && sqlite3_column_bytes(s, 1) == dim * (int)sizeof *rows;
-        if (good) memcpy(rows + i * dim, blob, (size_t)dim * sizeof *rows);
-        else if (lt_ok(cx)) lt_fail(cx, LT_ERR_INPUT, "%s: the index is damaged: document %lld has no vector of %d numbers", x->path, (long long)x->roster.id[from + i], dim);
+        good =
+            blob && sqlite3_column_int64(s, 0) == x->roster.id[from + i] && sqlite3_column_bytes(s, 1) == dim * (int)sizeof *rows;
+        if (good)
+            memcpy(rows + i * dim, blob, (size_t)dim * sizeof *rows);
+        else if (lt_ok(cx))
+            lt_fail(cx, LT_ERR_INPUT, "%s: the index is damaged: document %lld has no vector of %d numbers", x->path,
+                    (long long)x->roster.id[from + i], dim);
     }
     if (good) kn->pack(n, dim, rows, dim, 1, packed);
     lt_end(cx, scope);
@@ -103,8 +107,10 @@ lt_ranked *lt_dense_rank(lt_ctx *cx, lt_index *x, const float *query, int32_t ex
     int64_t blocks = (s.n + s.rows - 1) / s.rows;
     bool fits = (size_t)s.n * (size_t)s.dim * sizeof(float) <= x->vector_limit, good;
     s.block = x->vectors.block;
-    if (x->vectors.loaded) good = lt_parallel(cx, blocks, score_block, &s);
-    else good = read_and_score(cx, x, &s, blocks, fits);
+    if (x->vectors.loaded)
+        good = lt_parallel(cx, blocks, score_block, &s);
+    else
+        good = read_and_score(cx, x, &s, blocks, fits);
     lt_ranked *best = good ? lt_top(cx, x, s.score, r->n, exclude, k, hits) : NULL;
     return lt_end_keep(cx, scope, best, best ? (size_t)*hits * sizeof *best : 0);
 }

@@ -1,5 +1,5 @@
-/* Documents from whatever holds them: rows of a file (lines, JSONL, CSV, TSV), TREC SGML, BEIR folders, folders of files. Sources are read
- * one after another, each in bounded memory. */
+/* Documents from whatever holds them: rows of a file (lines, JSONL, CSV, TSV), TREC SGML, BEIR folders, folders of files.
+ * Sources are read one after another, each in bounded memory. */
 #include "retrieve/documents.h"
 
 #include <stdio.h>
@@ -17,9 +17,10 @@ struct lt_documents {
     /* the source that is open: one of these */
     lt_rows *rows;
     lt_folder *folder;
-    bool lines, first, is_sgml, repeat; /* rows are plain lines; no row was read yet; rows are lines of SGML; the line just read may hold more documents */
+    bool lines, first, is_sgml,
+        repeat; /* rows are plain lines; no row was read yet; rows are lines of SGML; the line just read may hold more documents */
     lt_sgml sgml;
-    int64_t count;         /* documents that could have had a number as id: rows, or <DOC>s */
+    int64_t count; /* documents that could have had a number as id: rows, or <DOC>s */
     char number[24];
 };
 
@@ -158,8 +159,9 @@ static bool is_blank(const char *p, size_t n)
 /* A row as a document; *blank: an empty line, which is none (but has a number). */
 static bool from_row(lt_ctx *cx, lt_documents *d, const lt_row *row, lt_document *doc, bool *blank)
 {
-    static const char *const ids[] = {"id", "_id", "docid", NULL}, *const titles[] = {"title", NULL}, *const texts[] = {"text", "contents", NULL};
-    size_t id_size = 0;
+    static const char *const ids[] = {"id", "_id", "docid", NULL}, *const titles[] = {"title", NULL},
+                             *const texts[] = {"text", "contents", NULL};
+    size_t id_size;
     *doc = (lt_document){0};
     *blank = false;
     d->count++;
@@ -168,7 +170,7 @@ static bool from_row(lt_ctx *cx, lt_documents *d, const lt_row *row, lt_document
     doc->text = first_of(row, texts, &doc->text_size);
     if (!doc->text && !doc->title && !(doc->text = lt_row_want_text(cx, row, "text", &doc->text_size))) return false;
     *blank = !doc->id && !doc->title && is_blank(doc->text, doc->text_size);
-    if (!doc->id || !id_size) doc->id = number(d);
+    if (!doc->id || !*doc->id) doc->id = number(d); /* also where a NUL byte comes first */
     if (!doc->title) doc->title = "";
     if (!doc->text) doc->text = "";
     return true;
@@ -190,12 +192,16 @@ static bool from_sgml(lt_ctx *cx, lt_documents *d, lt_row *row, bool have_row, l
         }
         d->repeat = state == LT_SGML_DOCUMENT;
     }
-    if (state == LT_SGML_MORE && d->sgml.inside) lt_fail(cx, LT_ERR_INPUT, "%s line %lld: <DOC> without </DOC>", d->path[d->next - 1], (long long)d->sgml.line);
+    if (state == LT_SGML_MORE && d->sgml.inside)
+        lt_fail(cx, LT_ERR_INPUT, "%s line %lld: <DOC> without </DOC>", d->path[d->next - 1], (long long)d->sgml.line);
     if (state != LT_SGML_DOCUMENT) return false;
     d->count++;
     const lt_sgml *s = &d->sgml;
-    *doc = (lt_document){.id = s->id.size ? s->id.data : number(d), .title = s->title.data ? s->title.data : "", .text = s->text.data ? s->text.data : "",
-                         .title_size = s->title.size, .text_size = s->text.size};
+    *doc = (lt_document){.id = s->id.size ? s->id.data : number(d),
+                         .title = s->title.data ? s->title.data : "",
+                         .text = s->text.data ? s->text.data : "",
+                         .title_size = s->title.size,
+                         .text_size = s->text.size};
     return true;
 }
 

@@ -15,15 +15,15 @@ bool lt_folder_next(lt_ctx *cx, lt_folder *f, lt_document *doc);
 
 /* ---- sgml.c: TREC's <DOC> … </DOC> */
 typedef struct lt_sgml {
-    lt_str buffer;            /* lines; what lies before `at` is done with */
-    size_t at, searched;      /* where the current document begins; its end is not before `searched` */
+    lt_str buffer;       /* lines; what lies before `at` is done with */
+    size_t at, searched; /* where the current document begins; its end is not before `searched` */
     bool inside;
-    int64_t line;             /* where it began */
-    lt_str id, title, text;   /* of the one taken apart last */
+    int64_t line;           /* where it began */
+    lt_str id, title, text; /* of the one taken apart last */
 } lt_sgml;
 bool lt_sgml_begins(const char *line, size_t size); /* a file that begins with this line is TREC SGML */
 typedef enum { LT_SGML_MORE, LT_SGML_DOCUMENT, LT_SGML_ERROR } lt_sgml_state;
-/* Takes one line. LT_SGML_DOCUMENT: a document is whole; call again with size 0 (line NULL) for what follows it on the same line. */
+/* Takes one line. LT_SGML_DOCUMENT: a document is whole; call again with line NULL for what follows it on the same line. */
 lt_sgml_state lt_sgml_line(lt_ctx *cx, lt_sgml *s, const char *line, size_t size, const char *file, int64_t number);
 void lt_sgml_free(lt_sgml *s);
 

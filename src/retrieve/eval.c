@@ -1,6 +1,6 @@
-/* trec_eval's measures (NIST), value for value as version 9 computes them: documents by score, ties by id descending, the rank column not
- * looked at; a document is relevant from grade 1 on; nDCG's gain is the grade, its discount log2(1 + rank) (Järvelin & Kekäläinen 2002);
- * bpref after Buckley & Voorhees 2004. */
+/* trec_eval's measures (NIST), value for value as version 9 computes them: documents by score, ties by id descending, the
+ * rank column not looked at; a document is relevant from grade 1 on; nDCG's gain is the grade, its discount log2(1 + rank)
+ * (Järvelin & Kekäläinen 2002); bpref after Buckley & Voorhees 2004. */
 #include "lathe/retrieve.h"
 
 #include <math.h>
@@ -15,22 +15,61 @@ static const int cuts[CUTS] = {5, 10, 15, 20, 30, 100, 200, 500, 1000}, success_
 static const double LEAST_AP = 1e-5; /* what gm_map counts for zero */
 
 #define NAMES_OF_CUTS(m) m "_5", m "_10", m "_15", m "_20", m "_30", m "_100", m "_200", m "_500", m "_1000"
-static const char *const names[] = {
-    "num_q", "num_ret", "num_rel", "num_rel_ret", "map", "gm_map", "Rprec", "bpref", "recip_rank",
-    "iprec_at_recall_0.00", "iprec_at_recall_0.10", "iprec_at_recall_0.20", "iprec_at_recall_0.30", "iprec_at_recall_0.40", "iprec_at_recall_0.50",
-    "iprec_at_recall_0.60", "iprec_at_recall_0.70", "iprec_at_recall_0.80", "iprec_at_recall_0.90", "iprec_at_recall_1.00",
-    NAMES_OF_CUTS("P"), NAMES_OF_CUTS("recall"), "11pt_avg", "ndcg", NAMES_OF_CUTS("ndcg_cut"), NAMES_OF_CUTS("map_cut"),
-    "success_1", "success_5", "success_10"};
+static const char *const names[] = {"num_q",
+                                    "num_ret",
+                                    "num_rel",
+                                    "num_rel_ret",
+                                    "map",
+                                    "gm_map",
+                                    "Rprec",
+                                    "bpref",
+                                    "recip_rank",
+                                    "iprec_at_recall_0.00",
+                                    "iprec_at_recall_0.10",
+                                    "iprec_at_recall_0.20",
+                                    "iprec_at_recall_0.30",
+                                    "iprec_at_recall_0.40",
+                                    "iprec_at_recall_0.50",
+                                    "iprec_at_recall_0.60",
+                                    "iprec_at_recall_0.70",
+                                    "iprec_at_recall_0.80",
+                                    "iprec_at_recall_0.90",
+                                    "iprec_at_recall_1.00",
+                                    NAMES_OF_CUTS("P"),
+                                    NAMES_OF_CUTS("recall"),
+                                    "11pt_avg",
+                                    "ndcg",
+                                    NAMES_OF_CUTS("ndcg_cut"),
+                                    NAMES_OF_CUTS("map_cut"),
+                                    "success_1",
+                                    "success_5",
+                                    "success_10"};
 enum {
-    NUM_Q, NUM_RET, NUM_REL, NUM_REL_RET, MAP, GM_MAP, RPREC, BPREF, RECIP_RANK, IPREC, P = IPREC + POINTS, RECALL = P + CUTS,
-    PT11 = RECALL + CUTS, NDCG, NDCG_CUT, MAP_CUT = NDCG_CUT + CUTS, SUCCESS = MAP_CUT + CUTS, METRICS = SUCCESS + SUCCESSES
+    NUM_Q,
+    NUM_RET,
+    NUM_REL,
+    NUM_REL_RET,
+    MAP,
+    GM_MAP,
+    RPREC,
+    BPREF,
+    RECIP_RANK,
+    IPREC,
+    P = IPREC + POINTS,
+    RECALL = P + CUTS,
+    PT11 = RECALL + CUTS,
+    NDCG,
+    NDCG_CUT,
+    MAP_CUT = NDCG_CUT + CUTS,
+    SUCCESS = MAP_CUT + CUTS,
+    METRICS = SUCCESS + SUCCESSES
 };
 _Static_assert(sizeof names / sizeof *names == METRICS, "each metric has its name");
 
-typedef struct ranking { /* of one query */
+typedef struct ranking {  /* of one query */
     const int64_t *grade; /* [n], in rank order */
     int64_t n;
-    const int64_t *ideal; /* [judged], all grades, descending */
+    const int64_t *ideal;                 /* [judged], all grades, descending */
     int64_t judged, relevant, irrelevant; /* how many are at least 1; exactly 0 */
 } ranking;
 
@@ -61,7 +100,8 @@ static void measure_cuts(const ranking *r, double *m)
         if (!hits++) m[RECIP_RANK] = 1 / (double)(i + 1);
         precisions += (double)hits / (double)(i + 1);
         if (i < r->relevant) m[RPREC] += 1;
-        int64_t above = irrelevant < r->relevant ? irrelevant : r->relevant, most = r->irrelevant < r->relevant ? r->irrelevant : r->relevant;
+        int64_t above = irrelevant < r->relevant ? irrelevant : r->relevant,
+                most = r->irrelevant < r->relevant ? r->irrelevant : r->relevant;
         m[BPREF] += above ? 1 - (double)above / (double)most : 1;
     }
     m[NUM_REL_RET] = (double)hits;
@@ -104,7 +144,11 @@ static void measure(const ranking *r, double *m)
 
 /* ---- rankings from lines ----------------------------------------------------------------------------------------- */
 
-struct place { float score; const char *document; int64_t grade; };
+struct place {
+    float score;
+    const char *document;
+    int64_t grade;
+};
 
 static int by_score(const void *a, const void *b)
 {
@@ -134,7 +178,10 @@ static bool make_ranking(lt_ctx *cx, const lt_trec_line *run, int64_t n, const l
     for (int64_t i = 0, j = 0; i < n; i++) {
         while (j < judged && strcmp(qrels[j].document, run[i].document) < 0) j++;
         bool found = j < judged && !strcmp(qrels[j].document, run[i].document);
-        place[i] = (struct place){run[i].score, run[i].document, !found ? NOT_JUDGED : qrels[j].grade < 0 ? NOT_POOLED : qrels[j].grade};
+        place[i] = (struct place){run[i].score, run[i].document,
+                                  !found               ? NOT_JUDGED
+                                  : qrels[j].grade < 0 ? NOT_POOLED
+                                                       : qrels[j].grade};
     }
     if (n) qsort(place, (size_t)n, sizeof *place, by_score);
     if (judged) qsort(ideal, (size_t)judged, sizeof *ideal, descending);
@@ -162,7 +209,7 @@ static bool sum_queries(lt_ctx *cx, const lt_trec *run, const lt_trec *qrels, bo
         while (i < run->n && strcmp(run->line[i].query, qrels->line[j].query) < 0) i = lt_trec_group(run, i);
         bool found = i < run->n && !strcmp(run->line[i].query, qrels->line[j].query);
         int64_t n = found ? lt_trec_group(run, i) - i : 0;
-        if ((found || complete) && !add_query(cx, run->line + i, n, qrels->line + j, judged, sum)) return false;
+        if ((found || complete) && !add_query(cx, found ? run->line + i : NULL, n, qrels->line + j, judged, sum)) return false;
         j += judged;
     }
     return true;

@@ -1,5 +1,5 @@
-/* A folder as a collection: each text file under it is a document, named by its path. Hidden files and folders and binary files (with NUL
- * bytes) are passed over; links to folders are not followed, so there is an end. */
+/* A folder as a collection: each text file under it is a document, named by its path. Hidden files and folders and binary
+ * files (with NUL bytes) are passed over; links to folders are not followed, so there is an end. */
 #include "retrieve/documents.h"
 
 #include <dirent.h>
@@ -12,8 +12,8 @@ enum { MOST_DEPTH = 128 };
 static const size_t MOST_FILE = (size_t)256 << 20;
 
 struct lt_folder {
-    char *root;   /* ends in a slash */
-    char **name;  /* [n], below the root */
+    char *root;  /* ends in a slash */
+    char **name; /* [n], below the root */
     int64_t n, capacity, next, bytes, done;
     lt_map map;
 };
@@ -47,7 +47,8 @@ static bool visit(lt_ctx *cx, lt_folder *f, const char *name, int depth)
 
 static bool walk(lt_ctx *cx, lt_folder *f, const char *below, int depth)
 {
-    if (depth > MOST_DEPTH) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s%s: folders nested deeper than %d", f->root, below, MOST_DEPTH);
+    if (depth > MOST_DEPTH)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s%s: folders nested deeper than %d", f->root, below, MOST_DEPTH);
     lt_scope scope = lt_open(cx, NULL);
     const char *path = lt_sprintf(cx, "%s%s", f->root, below);
     DIR *d = path ? opendir(path) : NULL;
@@ -114,7 +115,9 @@ bool lt_folder_next(lt_ctx *cx, lt_folder *f, lt_document *doc)
         lt_scope scope = lt_open(cx, NULL);
         const char *path = lt_sprintf(cx, "%s%s", f->root, name);
         bool good = path && lt_map_open(cx, &f->map, path);
-        if (good && f->map.size > MOST_FILE) good = lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %zu bytes, more than the %zu of one document", path, f->map.size, MOST_FILE);
+        if (good && f->map.size > MOST_FILE)
+            good = lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %zu bytes, more than the %zu of one document", path, f->map.size,
+                              MOST_FILE);
         lt_end(cx, scope);
         if (!good) return false;
         if (memchr(f->map.data, 0, f->map.size) || is_blank(&f->map)) continue;

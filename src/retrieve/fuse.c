@@ -93,8 +93,10 @@ lt_ranked *lt_fuse(lt_ctx *cx, const lt_ranked *a, int n, const lt_ranked *b, in
     qsort(all, (size_t)n + (size_t)m, sizeof *all, by_document);
     int used = 0;
     for (int i = 0; i < n + m; i++) {
-        if (used && all[used - 1].doc == all[i].doc) all[used - 1].score += all[i].score; /* two terms at most: any order, same sum */
-        else all[used++] = all[i];
+        if (used && all[used - 1].doc == all[i].doc)
+            all[used - 1].score += all[i].score; /* two terms at most: any order, same sum */
+        else
+            all[used++] = all[i];
     }
     lt_rank_sort(all, used);
     *hits = used < k ? used : k;

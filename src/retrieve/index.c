@@ -1,6 +1,6 @@
 /* Opening, making and closing an index: one SQLite file (https://sqlite.org/fileformat2.html) of a fixed schema. A file from
- * elsewhere is data to distrust: its schema must be exactly ours, and SQLite's own defences are on. A new index is built under a
- * temporary name beside its target and renamed when whole. */
+ * elsewhere is data to distrust: its schema must be exactly ours, and SQLite's own defences are on. A new index is built
+ * under a temporary name beside its target and renamed when whole. */
 #include "retrieve/index.h"
 
 #include <math.h>
@@ -15,7 +15,8 @@
 static const struct {
     const char *name, *sql;
 } tables[] = {
-    {"documents", "CREATE TABLE documents(id INTEGER PRIMARY KEY, docid TEXT NOT NULL UNIQUE, title TEXT NOT NULL, text TEXT NOT NULL)"},
+    {"documents",
+     "CREATE TABLE documents(id INTEGER PRIMARY KEY, docid TEXT NOT NULL UNIQUE, title TEXT NOT NULL, text TEXT NOT NULL)"},
     {"lengths", "CREATE TABLE lengths(id INTEGER PRIMARY KEY, terms INTEGER NOT NULL)"},
     {"vectors", "CREATE TABLE vectors(id INTEGER PRIMARY KEY, vector BLOB NOT NULL)"},
     {"meta", "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL)"},
@@ -53,7 +54,8 @@ static double meta_number(lt_ctx *cx, lt_index *x, const char *key, double min, 
     char *value = meta_get(cx, x, key), *end = value;
     double number = value ? strtod(value, &end) : 0;
     if (lt_ctx_status(cx) == LT_OK && (end == value || *end || !(number >= min && number <= max)))
-        lt_fail(cx, LT_ERR_INPUT, "%s: meta %s: expected a number from %g to %g, found '%s'", x->path, key, min, max, value ? value : "nothing");
+        lt_fail(cx, LT_ERR_INPUT, "%s: meta %s: expected a number from %g to %g, found '%s'", x->path, key, min, max,
+                value ? value : "nothing");
     lt_free(value);
     return number;
 }
@@ -111,7 +113,7 @@ static bool is_ours(const char *type, const char *name, const char *sql, const c
     return *analyzer != NULL;
 }
 
-/* The schema must be ours to the letter: a file with triggers, views or other tables behind these names could do what its author wants. */
+/* The schema must be ours to the letter: triggers, views or other tables behind these names could do what their author wants. */
 static bool schema_check(lt_ctx *cx, lt_index *x)
 {
     sqlite3_stmt *s = NULL;
@@ -128,7 +130,8 @@ static bool schema_check(lt_ctx *cx, lt_index *x)
     }
     if (good && rc != SQLITE_DONE) good = lt_sql_fail(cx, x, "cannot open the index", rc);
     sqlite3_finalize(s);
-    if (good && (n != TABLES + 5 || !analyzer)) good = lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not an index made by lathe: a table is missing", x->path);
+    if (good && (n != TABLES + 5 || !analyzer))
+        good = lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not an index made by lathe: a table is missing", x->path);
     if (good) x->info.analyzer = lt_strdup(cx, analyzer);
     return good && x->info.analyzer;
 }
@@ -154,7 +157,8 @@ static bool connect(lt_ctx *cx, lt_index *x)
     lt_str s = {0};
     lt_str_printf(&s, "%s%s", x->file[0] == '/' ? "" : "./", x->file);
     name = s.failed ? NULL : s.data;
-    int rc = name ? sqlite3_open_v2(name, &x->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) : SQLITE_NOMEM;
+    int rc = name ? sqlite3_open_v2(name, &x->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL)
+                  : SQLITE_NOMEM;
     lt_str_free(&s);
     if (rc != SQLITE_OK) return lt_sql_fail(cx, x, "cannot open the index", rc);
     sqlite3_busy_timeout(x->db, LT_BUSY_MS);
@@ -162,7 +166,9 @@ static bool connect(lt_ctx *cx, lt_index *x)
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    return lt_sql_exec(cx, x, "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cache_size = -16384") &&
+    return lt_sql_exec(
+               cx, x,
+               "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cache_size = -16384") &&
            lt_analyzers_register(cx, x->db, &x->counted);
 }
 
@@ -177,10 +183,12 @@ static bool open_existing(lt_ctx *cx, lt_index *x)
     if (lt_ctx_status(cx) != LT_OK) return false;
     if (application != LT_INDEX_APPLICATION) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not an index made by lathe", x->path);
     if (version != LT_INDEX_VERSION)
-        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: index of version %lld; this lathe knows version %d", x->path, (long long)version, LT_INDEX_VERSION);
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: index of version %lld; this lathe knows version %d", x->path,
+                          (long long)version, LT_INDEX_VERSION);
     if (x->mode == LT_INDEX_ADD && sqlite3_db_readonly(x->db, "main") == 1)
         return lt_fail_if(cx, true, LT_ERR_IO, "%s: cannot be written", x->path);
-    return lt_sql_exec(cx, x, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA") && schema_check(cx, x) && meta_read(cx, x);
+    return lt_sql_exec(cx, x, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA") && schema_check(cx, x) &&
+           meta_read(cx, x);
 }
 
 static bool open_new(lt_ctx *cx, lt_index *x, const lt_index_options *o)
@@ -191,15 +199,18 @@ static bool open_new(lt_ctx *cx, lt_index *x, const lt_index_options *o)
     x->info.b = plain ? 0.4 : o->b;
     if (!lt_analyzer_sql(analyzer)) {
         const char *near = lt_nearest(analyzer, lt_analyzer_names(), 4);
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "analyzer '%s': expected plain, unicode, english or code%s%s", analyzer, near ? "; nearest: " : "", near ? near : "");
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "analyzer '%s': expected plain, unicode, english or code%s%s", analyzer,
+                          near ? "; nearest: " : "", near ? near : "");
     }
     if (!(x->info.k1 >= 0 && x->info.k1 <= 1e6 && x->info.b >= 0 && x->info.b <= 1))
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "BM25: expected k1 >= 0 and b from 0 to 1, found %g and %g", x->info.k1, x->info.b);
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "BM25: expected k1 >= 0 and b from 0 to 1, found %g and %g", x->info.k1,
+                          x->info.b);
     x->info.analyzer = lt_strdup(cx, analyzer);
     if (o && o->model_path) x->info.model = lt_strdup(cx, o->model_path);
     if (!lt_ok(cx) || !lt_replace_begin(cx, x->path, &x->target, &x->file)) return false;
     /* Nobody else sees the file before it is whole, and then it is synced: no journal, no waiting for the disk. */
-    return connect(cx, x) && lt_sql_exec(cx, x, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE") &&
+    return connect(cx, x) &&
+           lt_sql_exec(cx, x, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE") &&
            schema_make(cx, x);
 }
 

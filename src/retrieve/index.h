@@ -24,12 +24,25 @@ enum {
 
 /* Prepared statements, kept. Their text stands in sql.c in this order. */
 enum lt_sql {
-    LT_SQL_FIND, LT_SQL_INSERT, LT_SQL_UPDATE, LT_SQL_DELETE,
-    LT_SQL_KEYWORD_ADD, LT_SQL_KEYWORD_DELETE,
-    LT_SQL_LENGTH_SET, LT_SQL_LENGTH_DELETE,
-    LT_SQL_VECTOR_SET, LT_SQL_VECTOR_DELETE,
-    LT_SQL_META_GET, LT_SQL_META_SET,
-    LT_SQL_DATA_VERSION, LT_SQL_ROSTER, LT_SQL_POSTINGS, LT_SQL_VECTORS, LT_SQL_DOCID, LT_SQL_DOCUMENT, LT_SQL_COUNT,
+    LT_SQL_FIND,
+    LT_SQL_INSERT,
+    LT_SQL_UPDATE,
+    LT_SQL_DELETE,
+    LT_SQL_KEYWORD_ADD,
+    LT_SQL_KEYWORD_DELETE,
+    LT_SQL_LENGTH_SET,
+    LT_SQL_LENGTH_DELETE,
+    LT_SQL_VECTOR_SET,
+    LT_SQL_VECTOR_DELETE,
+    LT_SQL_META_GET,
+    LT_SQL_META_SET,
+    LT_SQL_DATA_VERSION,
+    LT_SQL_ROSTER,
+    LT_SQL_POSTINGS,
+    LT_SQL_VECTORS,
+    LT_SQL_DOCID,
+    LT_SQL_DOCUMENT,
+    LT_SQL_COUNT,
     LT_SQL_STATEMENTS
 };
 
@@ -38,17 +51,19 @@ struct lt_roster {
     bool loaded;
     int64_t version; /* SQLite's data_version when it was read: another process's commit changes it */
     int32_t n;
-    int64_t *id;     /* [n] */
-    int32_t *terms;  /* [n] */
-    char **docid;    /* [n], owned; NULL until asked for */
-    double mean;     /* of terms */
+    int64_t *id;    /* [n] */
+    int32_t *terms; /* [n] */
+    char **docid;   /* [n], owned; NULL until asked for */
+    double mean;    /* of terms */
 };
 
-typedef struct lt_posting { int32_t doc, count; } lt_posting;
+typedef struct lt_posting {
+    int32_t doc, count;
+} lt_posting;
 typedef struct lt_postings { /* of one term */
     char *term;              /* owned; NULL: a free place of the table */
     int32_t term_size, n;
-    lt_posting *list;        /* [n], documents ascending */
+    lt_posting *list; /* [n], documents ascending */
 } lt_postings;
 struct lt_postings_cache { /* open addressing, a power of two of places */
     lt_postings **place;
@@ -64,21 +79,21 @@ struct lt_vectors { /* all vectors in memory, packed for the kernels in blocks o
 
 struct lt_index {
     sqlite3 *db;
-    char *path;             /* as given, for messages */
-    char *file;             /* what is open: path, or a temporary file beside it (CREATE) */
-    char *target;           /* CREATE: what `file` will replace, links followed */
+    char *path;   /* as given, for messages */
+    char *file;   /* what is open: path, or a temporary file beside it (CREATE) */
+    char *target; /* CREATE: what `file` will replace, links followed */
     lt_index_mode mode;
-    bool failed;            /* CREATE: not to be committed */
-    bool dot;               /* vectors are stored as the model gives them; else normalised */
-    lt_index_info info;     /* its strings are owned */
+    bool failed;        /* CREATE: not to be committed */
+    bool dot;           /* vectors are stored as the model gives them; else normalised */
+    lt_index_info info; /* its strings are owned */
     lt_analyzer *analyzer;
-    int64_t counted;        /* terms that FTS5 took, see lt_analyzers_register */
+    int64_t counted; /* terms that FTS5 took, see lt_analyzers_register */
     sqlite3_stmt *statement[LT_SQL_STATEMENTS];
     struct lt_roster roster;
     struct lt_postings_cache postings;
     struct lt_vectors vectors;
     size_t vector_limit, postings_limit; /* bytes of memory for the two caches */
-    int64_t vector_slab;    /* blocks of vectors in memory at once, where not all are */
+    int64_t vector_slab;                 /* blocks of vectors in memory at once, where not all are */
 };
 
 /* ---- sql.c */
@@ -91,7 +106,7 @@ bool lt_sql_run(lt_ctx *cx, lt_index *x, sqlite3_stmt *s); /* steps to the end a
 bool lt_sql_fail(lt_ctx *cx, lt_index *x, const char *doing, int rc);
 bool lt_begin(lt_ctx *cx, lt_index *x, bool write);
 bool lt_commit(lt_ctx *cx, lt_index *x);
-void lt_rollback(lt_index *x); /* fine when no transaction is open */
+void lt_rollback(lt_index *x);                                                /* fine when no transaction is open */
 void lt_sql_bind_text(sqlite3_stmt *s, int i, const char *text, size_t size); /* the text must live until the next reset */
 const char *lt_sql_column(sqlite3_stmt *s, int i, size_t *size);              /* never NULL */
 
@@ -108,8 +123,10 @@ void lt_roster_free(struct lt_roster *r);
 /* ---- write.c */
 /* Documents that wait to be written in one transaction, with their vectors. */
 typedef struct lt_pending {
-    lt_str text;   /* id, title and text of all, cleaned, each ended by a NUL */
-    struct lt_pending_document { size_t id, title, text, end; } *doc; /* where they begin in it, and what comes after */
+    lt_str text; /* id, title and text of all, cleaned, each ended by a NUL */
+    struct lt_pending_document {
+        size_t id, title, text, end;
+    } * doc; /* where they begin in it, and what comes after */
     int32_t n, capacity;
     float *vectors; /* [n, dim]; NULL: none */
 } lt_pending;
@@ -126,8 +143,8 @@ void lt_unit_vector(const float *v, int dim, float *out); /* a vector of zeros s
 
 /* ---- keyword.c */
 typedef struct lt_query_term {
-    const char *text;        /* in the query's memory */
-    int32_t size, count;     /* bytes; how often the query has it */
+    const char *text;    /* in the query's memory */
+    int32_t size, count; /* bytes; how often the query has it */
     double idf;
     const lt_postings *postings;
 } lt_query_term;
@@ -137,13 +154,17 @@ typedef struct lt_query { /* scoped */
     int32_t *place; /* hash table of the terms' places: a power of two, never full; -1: free */
     int places;
 } lt_query;
-int lt_query_find(const lt_query *q, const char *term, int size); /* the place of a term; -1: not in the query */
+int lt_query_find(const lt_query *q, const char *term, int size);    /* the place of a term; -1: not in the query */
 lt_query *lt_query_parse(lt_ctx *cx, lt_index *x, const char *text); /* its distinct terms, in order */
 /* The terms' postings and weights; before this they have none. They stay as long as the roster does. */
 bool lt_query_load(lt_ctx *cx, lt_index *x, lt_query *q);
 void lt_postings_free(struct lt_postings_cache *c);
 
-typedef struct lt_ranked { int32_t doc; double score; const char *docid; } lt_ranked;
+typedef struct lt_ranked {
+    int32_t doc;
+    double score;
+    const char *docid;
+} lt_ranked;
 lt_ranked *lt_keyword_rank(lt_ctx *cx, lt_index *x, const lt_query *q, double k1, double b, int32_t exclude, int k, int *hits);
 
 /* ---- dense.c */
@@ -151,7 +172,7 @@ lt_ranked *lt_dense_rank(lt_ctx *cx, lt_index *x, const float *query, int32_t ex
 void lt_vectors_free(struct lt_vectors *v);
 
 /* ---- fuse.c */
-/* The k best, best first, ties by docid descending; scoped. score[i] is document i's, NAN where it is no hit. `exclude` -1: none. */
+/* The k best, best first, ties by docid descending; scoped. score[i] is document i's; NAN: no hit. `exclude` -1: none. */
 lt_ranked *lt_top(lt_ctx *cx, lt_index *x, const double *score, int32_t n, int32_t exclude, int k, int *hits);
 /* Scoped; n + m < 2^31. */
 lt_ranked *lt_fuse(lt_ctx *cx, const lt_ranked *a, int n, const lt_ranked *b, int m, double rrf_k, int k, int *hits);

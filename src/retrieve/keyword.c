@@ -1,6 +1,7 @@
-/* BM25 (Robertson & Zaragoza 2009) in the form Lucene and Anserini use: Σ over the query's terms, each as often as it is there, of
- * ln(1 + (N − df + ½) / (df + ½)) · tf / (tf + k1 (1 − b + b · length / mean length)). Posting lists come from FTS5 through its
- * vocabulary table and are kept, decoded, between queries; scores add up document by document in the order of the query's terms. */
+/* BM25 (Robertson & Zaragoza 2009) in the form Lucene and Anserini use: Σ over the query's terms, each as often as it is
+ * there, of ln(1 + (N − df + ½) / (df + ½)) · tf / (tf + k1 (1 − b + b · length / mean length)). Posting lists come from FTS5
+ * through its vocabulary table and are kept, decoded, between queries; scores add up document by document in the order of the
+ * query's terms. */
 #include "retrieve/index.h"
 
 #include <math.h>
@@ -96,7 +97,8 @@ void lt_postings_free(struct lt_postings_cache *c)
 static lt_postings **place_of(const struct lt_postings_cache *c, const char *term, int size)
 {
     uint64_t at = hash(term, size) & (uint64_t)(c->places - 1);
-    while (c->place[at] && !same(c->place[at]->term, c->place[at]->term_size, term, size)) at = (at + 1) & (uint64_t)(c->places - 1);
+    while (c->place[at] && !same(c->place[at]->term, c->place[at]->term_size, term, size))
+        at = (at + 1) & (uint64_t)(c->places - 1);
     return &c->place[at];
 }
 
@@ -129,7 +131,9 @@ static bool read_list(lt_ctx *cx, lt_index *x, lt_postings *l)
             continue;
         }
         int32_t doc = lt_roster_find(&x->roster, id, at);
-        if (doc < 0) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: the index is damaged: the keyword index names document %lld", x->path, (long long)id);
+        if (doc < 0)
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: the index is damaged: the keyword index names document %lld", x->path,
+                              (long long)id);
         if (l->n == capacity) {
             capacity = capacity ? capacity > INT32_MAX / 2 ? INT32_MAX : 2 * capacity : 4;
             void *wide = lt_resize(cx, l->list, capacity, sizeof *l->list);

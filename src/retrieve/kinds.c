@@ -3,7 +3,9 @@
 
 static const lt_kind kinds[] = {
     {"analyzer", "plain", "[a-z0-9]+ of the lower-cased text", ""},
-    {"analyzer", "unicode", "letters and digits of any script, case and accents folded; pairs of characters where no blanks are written", "Unicode 15; Lucene's CJKBigramFilter"},
+    {"analyzer", "unicode",
+     "letters and digits of any script, case and accents folded; pairs of characters where no blanks are written",
+     "Unicode 15; Lucene's CJKBigramFilter"},
     {"analyzer", "english", "unicode, and stemming (default)", "Porter, An algorithm for suffix stripping, 1980"},
     {"analyzer", "code", "plain, with camelCase and snake_case split", ""},
     {"search", "bm25", "keywords", "Robertson & Zaragoza 2009, as in Lucene"},

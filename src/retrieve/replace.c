@@ -1,6 +1,6 @@
-/* Renaming a new SQLite file over an old one, safely: a journal that a killed writer left beside the old file must not be played
- * into the new one, and nobody may be writing at that moment (https://sqlite.org/howtocorrupt.html, section 1.3 and 2.4). Writers that
- * still have the old file open are told by SQLite itself that it has moved. */
+/* Renaming a new SQLite file over an old one, safely: a journal that a killed writer left beside the old file must not be
+ * played into the new one, and nobody may be writing at that moment (https://sqlite.org/howtocorrupt.html, section 1.3 and
+ * 2.4). Writers that still have the old file open are told by SQLite itself that it has moved. */
 #include "retrieve/replace.h"
 
 #include <errno.h>
@@ -64,8 +64,10 @@ bool lt_replace_begin(lt_ctx *cx, const char *path, char **target, char **file)
         fd = open(s.data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     }
     if (fd < 0) {
-        if (s.failed) lt_fail(cx, LT_ERR_MEMORY, "%s: no memory", path);
-        else io_error(cx, path);
+        if (s.failed)
+            lt_fail(cx, LT_ERR_MEMORY, "%s: no memory", path);
+        else
+            io_error(cx, path);
         lt_str_free(&s);
         return false;
     }
@@ -113,12 +115,14 @@ static bool lock_old(lt_ctx *cx, const char *path, const char *target, sqlite3 *
     int rc = sqlite3_open_v2(target, old, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (!rc) sqlite3_busy_timeout(*old, LT_BUSY_MS);
     if (!rc) rc = sqlite3_exec(*old, "BEGIN EXCLUSIVE; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
-    if (!rc) return true;
-    sqlite3_close(*old);
-    *old = NULL;
+    if (rc) {
+        sqlite3_close(*old);
+        *old = NULL;
+    }
     if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
-        return lt_fail_if(cx, true, LT_ERR_IO, "%s: cannot be replaced: another process is using the index (waited %d s)", path, LT_BUSY_MS / 1000);
-    unlink_journal(target);
+        return lt_fail_if(cx, true, LT_ERR_IO, "%s: cannot be replaced: another process is using the index (waited %d s)", path,
+                          LT_BUSY_MS / 1000);
+    unlink_journal(target); /* what was to be taken back has been: the rest is a writer's that died before it changed anything */
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* The roster: ids and lengths of all documents, read once and kept while the file stays as it is. SQLite's data_version tells when
- * another process has committed; our own writes forget it. */
+/* The roster: ids and lengths of all documents, read once and kept while the file stays as it is. SQLite's data_version tells
+ * when another process has committed; our own writes forget it. */
 #include "retrieve/index.h"
 
 #include <limits.h>
@@ -45,7 +45,9 @@ static bool read_rows(lt_ctx *cx, lt_index *x, struct lt_roster *r)
         if (r->n == INT32_MAX) return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: more than %d documents", x->path, INT32_MAX);
         if (r->n == capacity && !grow(cx, r, &capacity)) return false;
         int64_t terms = sqlite3_column_int64(s, 1);
-        if (terms < 0 || terms > INT32_MAX) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: the index is damaged: a document of %lld terms", x->path, (long long)terms);
+        if (terms < 0 || terms > INT32_MAX)
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: the index is damaged: a document of %lld terms", x->path,
+                              (long long)terms);
         r->id[r->n] = sqlite3_column_int64(s, 0);
         r->terms[r->n++] = (int32_t)terms;
         sum += terms;
@@ -78,8 +80,10 @@ int32_t lt_roster_find(const struct lt_roster *r, int64_t id, int32_t from)
     for (int32_t low = from, high = r->n; low < high;) {
         int32_t middle = low + (high - low) / 2;
         if (r->id[middle] == id) return middle;
-        if (r->id[middle] < id) low = middle + 1;
-        else high = middle;
+        if (r->id[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return -1;
 }
@@ -93,8 +97,10 @@ const char *lt_roster_docid(lt_ctx *cx, lt_index *x, int32_t doc)
     if (!s) return NULL;
     sqlite3_bind_int64(s, 1, x->roster.id[doc]);
     int rc = lt_sql_step(cx, x, s);
-    if (rc == SQLITE_ROW) *place = lt_strdup(cx, lt_sql_column(s, 0, &size));
-    else if (rc == SQLITE_DONE) lt_fail(cx, LT_ERR_INPUT, "%s: the index is damaged: document %lld is missing", x->path, (long long)x->roster.id[doc]);
+    if (rc == SQLITE_ROW)
+        *place = lt_strdup(cx, lt_sql_column(s, 0, &size));
+    else if (rc == SQLITE_DONE)
+        lt_fail(cx, LT_ERR_INPUT, "%s: the index is damaged: document %lld is missing", x->path, (long long)x->roster.id[doc]);
     sqlite3_reset(s);
     return *place;
 }

@@ -1,5 +1,5 @@
-/* Searching: a query becomes terms and, where vectors are wanted, a vector; one ranking or two fused ones become hits. All that a search
- * reads it reads in one transaction, so it sees one state of the file whatever other processes do. */
+/* Searching: a query becomes terms and, where vectors are wanted, a vector; one ranking or two fused ones become hits. All
+ * that a search reads it reads in one transaction, so it sees one state of the file whatever other processes do. */
 #include "retrieve/index.h"
 
 #include <math.h>
@@ -13,12 +13,14 @@ static float *embed(lt_ctx *cx, lt_index *x, const lt_model *m, const char *quer
     if (!t || !(t = lt_cast(cx, lt_contiguous(cx, t), LT_F32))) return NULL;
     int64_t dim = t->shape[1];
     if (dim != x->info.dim)
-        return lt_fail(cx, LT_ERR_USAGE, "%s: the index has vectors of %d numbers (model %s); this model gives %lld", x->path, x->info.dim,
-                       x->info.model ? x->info.model : "not named", (long long)dim);
+        return lt_fail(cx, LT_ERR_USAGE, "%s: the index has vectors of %d numbers (model %s); this model gives %lld", x->path,
+                       x->info.dim, x->info.model ? x->info.model : "not named", (long long)dim);
     float *v = lt_alloc_array(cx, dim, sizeof *v);
     if (!v) return NULL;
-    if (x->dot) memcpy(v, t->data, (size_t)dim * sizeof *v);
-    else lt_unit_vector(t->data, (int)dim, v);
+    if (x->dot)
+        memcpy(v, t->data, (size_t)dim * sizeof *v);
+    else
+        lt_unit_vector(t->data, (int)dim, v);
     return v;
 }
 
@@ -78,7 +80,8 @@ static lt_hit *search(lt_ctx *cx, lt_index *x, const char *query, const float *v
     if (k > x->roster.n) k = x->roster.n;
     if (!k) return lt_alloc(cx, sizeof(lt_hit));
     if (!vector && o->mode != LT_SEARCH_BM25)
-        return lt_fail(cx, LT_ERR_USAGE, "%s: %s", x->path, x->info.dim ? "searching by vectors needs the model" : "the index has no vectors; bm25 it can do");
+        return lt_fail(cx, LT_ERR_USAGE, "%s: %s", x->path,
+                       x->info.dim ? "searching by vectors needs the model" : "the index has no vectors; bm25 it can do");
     lt_query *q = lt_query_parse(cx, x, query);
     bool wanted = o->mode != LT_SEARCH_DENSE || !o->ids_only; /* terms are also what snippets mark */
     if (!q || (wanted && !lt_query_load(cx, x, q))) return NULL;

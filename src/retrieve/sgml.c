@@ -1,6 +1,6 @@
-/* TREC SGML: <DOC><DOCNO>id</DOCNO> … <TEXT>words</TEXT></DOC>, as the collections of the Text REtrieval Conferences have it. It is no
- * XML: tags come in either case, entities are few, and "<" may stand alone. The text is what <TEXT> elements hold, or where there are none,
- * all but the number and the title. */
+/* TREC SGML: <DOC><DOCNO>id</DOCNO> … <TEXT>words</TEXT></DOC>, as the collections of the Text REtrieval Conferences have it.
+ * It is no XML: tags come in either case, entities are few, and "<" may stand alone. The text is what <TEXT> elements hold,
+ * or where there are none, all but the number and the title. */
 #include "retrieve/documents.h"
 
 #include <ctype.h>
@@ -35,7 +35,12 @@ bool lt_sgml_begins(const char *line, size_t size)
 
 /* ---- taking a document apart ------------------------------------------------------------------------------------- */
 
-struct tag { const char *name; int size; bool closes; const char *end; };
+struct tag {
+    const char *name;
+    int size;
+    bool closes;
+    const char *end;
+};
 
 /* A tag at p ('<'), or false where the '<' is only a character. */
 static bool tag_at(const char *p, const char *end, struct tag *t)
@@ -63,8 +68,10 @@ static bool is_one_of(const struct tag *t, const char *const *names)
 /* "&amp;" and its like; 0: not one of them. */
 static int entity(const char *p, const char *end, uint32_t *c)
 {
-    static const struct { const char *name; uint32_t c; } known[] = {
-        {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&nbsp;", ' '}};
+    static const struct {
+        const char *name;
+        uint32_t c;
+    } known[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&nbsp;", ' '}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t n = strlen(known[i].name);
         *c = known[i].c;
@@ -84,15 +91,17 @@ static int entity(const char *p, const char *end, uint32_t *c)
 static void put_text(lt_str *s, const char *p, const char *end)
 {
     while (p < end) {
-        const char *and = memchr(p, '&', (size_t)(end - p)), *stop = and ? and : end;
+        const char *and = memchr(p, '&', (size_t)(end - p)), *stop = and? and : end;
         lt_str_add(s, p, (size_t)(stop - p));
         p = stop;
         if (p == end) break;
         uint32_t c;
         char utf8[4];
         int n = entity(p, end, &c);
-        if (n) lt_str_add(s, utf8, (size_t)lt_utf8_put(c, utf8));
-        else lt_str_add(s, p, 1);
+        if (n)
+            lt_str_add(s, utf8, (size_t)lt_utf8_put(c, utf8));
+        else
+            lt_str_add(s, p, 1);
         p += n ? n : 1;
     }
 }
@@ -126,10 +135,16 @@ static void take_apart(lt_sgml *s, const char *p, const char *end)
         p = stop;
         if (!is_tag) continue;
         if (in != ids) lt_str_puts(to, " ");
-        const char *const *kind = is_one_of(&t, ids) ? ids : is_one_of(&t, titles) ? titles : is_one_of(&t, texts) ? texts : is_one_of(&t, hidden) ? hidden : NULL;
+        const char *const *kind = is_one_of(&t, ids)      ? ids
+                                  : is_one_of(&t, titles) ? titles
+                                  : is_one_of(&t, texts)  ? texts
+                                  : is_one_of(&t, hidden) ? hidden
+                                                          : NULL;
         /* A title inside the text is text. */
-        if (!t.closes && !in) in = kind;
-        else if (t.closes && kind && kind == in) in = NULL;
+        if (!t.closes && !in)
+            in = kind;
+        else if (t.closes && kind && kind == in)
+            in = NULL;
         has_text |= kind == texts;
         p = t.end;
     }
@@ -181,7 +196,8 @@ lt_sgml_state lt_sgml_line(lt_ctx *cx, lt_sgml *s, const char *line, size_t size
     lt_sgml_state state = s->buffer.failed ? LT_SGML_ERROR : look(s, number);
     if (s->buffer.failed || s->id.failed || s->title.failed || s->text.failed)
         lt_fail(cx, LT_ERR_MEMORY, "%s line %lld: no memory for a document", file, (long long)number);
-    if (s->inside && s->buffer.size - s->at > MOST_DOC) lt_fail(cx, LT_ERR_INPUT, "%s line %lld: <DOC> is longer than %d bytes", file, (long long)s->line, MOST_DOC);
+    if (s->inside && s->buffer.size - s->at > MOST_DOC)
+        lt_fail(cx, LT_ERR_INPUT, "%s line %lld: <DOC> is longer than %d bytes", file, (long long)s->line, MOST_DOC);
     return lt_ok(cx) ? state : LT_SGML_ERROR;
 }
 

@@ -1,5 +1,6 @@
-/* Snippets: the passage of about thirty words that holds the most of the query, by the terms' weights (idf), each term counted once. Words are
- * matched as the index matches them, so "running" is found for "runs" where the analyser stems; the text shown is the original. */
+/* Snippets: the passage of about thirty words that holds the most of the query, by the terms' weights (idf), each term
+ * counted once. Words are matched as the index matches them, so "running" is found for "runs" where the analyser stems; the
+ * text shown is the original. */
 #include "retrieve/index.h"
 
 #include <stdlib.h>
@@ -12,7 +13,9 @@ enum {
 };
 static const double FAINT = 0.1; /* terms of less than this share of the heaviest one's weight ("the") are not marked */
 
-struct word { int32_t start, end, term; }; /* bytes of the text; -1: no term of the query */
+struct word {
+    int32_t start, end, term;
+}; /* bytes of the text; -1: no term of the query */
 
 struct words {
     lt_ctx *cx;
@@ -40,8 +43,10 @@ static int take_word(void *arg, int flags, const char *term, int size, int start
             if (end > last->end) last->end = end;
             return SQLITE_OK;
         }
-        if (start > last->start) last->end = start;
-        else w->n--;
+        if (start > last->start)
+            last->end = start;
+        else
+            w->n--;
     }
     if (w->n == w->capacity) {
         int64_t want = w->capacity ? 2 * w->capacity : 256;
@@ -84,8 +89,10 @@ static void put_plain(lt_str *s, const char *text, int32_t n)
     for (int32_t i = 0; i < n; i++) {
         char c = text[i];
         bool blank = (unsigned char)c <= ' ' || c == 0x7F;
-        if (!blank) lt_str_add(s, &c, 1);
-        else if (s->size && s->data[s->size - 1] != ' ') lt_str_add(s, " ", 1);
+        if (!blank)
+            lt_str_add(s, &c, 1);
+        else if (s->size && s->data[s->size - 1] != ' ')
+            lt_str_add(s, " ", 1);
     }
 }
 
@@ -135,8 +142,10 @@ char *lt_snippet(lt_ctx *cx, const lt_index *x, const lt_query *q, const char *t
     int rc = count ? lt_analyze(x->analyzer, text, (size_t)looked, take_word, &w) : SQLITE_NOMEM;
     int64_t from = rc ? 0 : best_passage(&w, count, &matched);
     if (!rc && matched | always) {
-        if (w.n) put_passage(&s, &w, from, text, looked, cut);
-        else put_plain(&s, text, looked < 200 ? looked : 200);
+        if (w.n)
+            put_passage(&s, &w, from, text, looked, cut);
+        else
+            put_plain(&s, text, looked < 200 ? looked : 200);
     }
     lt_free(count);
     lt_free(w.word);

@@ -29,23 +29,33 @@ bool lt_sql_fail(lt_ctx *cx, lt_index *x, const char *doing, int rc)
 {
     const char *p = x->path;
     switch (rc & 0xFF) {
-    case SQLITE_NOMEM: return lt_fail_if(cx, true, LT_ERR_MEMORY, "%s: %s: no memory", p, doing);
-    case SQLITE_FULL: return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: the disk is full", p, doing);
+    case SQLITE_NOMEM:
+        return lt_fail_if(cx, true, LT_ERR_MEMORY, "%s: %s: no memory", p, doing);
+    case SQLITE_FULL:
+        return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: the disk is full", p, doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: another process is using the index (waited %d s)", p, doing, LT_BUSY_MS / 1000);
-    case SQLITE_NOTADB: return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not an index made by lathe (no SQLite file)", p);
+        return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: another process is using the index (waited %d s)", p, doing,
+                          LT_BUSY_MS / 1000);
+    case SQLITE_NOTADB:
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not an index made by lathe (no SQLite file)", p);
     case SQLITE_CORRUPT:
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s: the index is damaged (%s); make it anew", p, doing, sqlite3_errmsg(x->db));
-    case SQLITE_TOOBIG: return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s: a document is too large", p, doing);
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s: the index is damaged (%s); make it anew", p, doing,
+                          sqlite3_errmsg(x->db));
+    case SQLITE_TOOBIG:
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s: a document is too large", p, doing);
     case SQLITE_READONLY:
         if (rc == SQLITE_READONLY_DBMOVED)
             return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: another process has replaced the index meanwhile", p, doing);
         if (rc == SQLITE_READONLY_ROLLBACK || rc == SQLITE_READONLY_RECOVERY)
-            return lt_fail_if(cx, true, LT_ERR_IO, "%s: a writer was interrupted; open the index once where it can be written, to take back the unfinished change", p);
+            return lt_fail_if(
+                cx, true, LT_ERR_IO,
+                "%s: a writer was interrupted; open the index once where it can be written, to take back the unfinished change", p);
         return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: the index cannot be written", p, doing);
-    case SQLITE_ERROR: return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s: %s", p, doing, sqlite3_errmsg(x->db));
-    default: return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: %s", p, doing, sqlite3_errstr(rc));
+    case SQLITE_ERROR:
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s: %s", p, doing, sqlite3_errmsg(x->db));
+    default:
+        return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s: %s", p, doing, sqlite3_errstr(rc));
     }
 }
 
@@ -73,7 +83,8 @@ bool lt_sql_exec(lt_ctx *cx, lt_index *x, const char *sql)
 int lt_sql_step(lt_ctx *cx, lt_index *x, sqlite3_stmt *s)
 {
     int rc = sqlite3_step(s);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) lt_sql_fail(cx, x, sqlite3_stmt_readonly(s) ? "cannot read the index" : "cannot change the index", rc);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        lt_sql_fail(cx, x, sqlite3_stmt_readonly(s) ? "cannot read the index" : "cannot change the index", rc);
     return rc;
 }
 

@@ -1,5 +1,5 @@
-/* Reading runs ("qid Q0 docid rank score tag") and judgements ("qid 0 docid grade", or BEIR's tab-separated "qid docid grade" under a
- * header). What trec_eval would read as something else than was meant is an error that names the line. */
+/* Reading runs ("qid Q0 docid rank score tag") and judgements ("qid 0 docid grade", or BEIR's tab-separated "qid docid grade"
+ * under a header). What trec_eval would read as something else than was meant is an error that names the line. */
 #include "retrieve/trec.h"
 
 #include <errno.h>
@@ -15,7 +15,10 @@ struct lt_trec_block {
     char data[];
 };
 
-struct field { const char *text; size_t size; };
+struct field {
+    const char *text;
+    size_t size;
+};
 
 void lt_trec_free(lt_trec *t)
 {
@@ -69,7 +72,8 @@ static int split(const char *p, size_t size, struct field *f)
 static bool split_tabs(const char *p, size_t size, struct field *f)
 {
     while (size && (p[size - 1] == '\r' || p[size - 1] == '\n')) size--;
-    const char *end = p + size, *first = memchr(p, '\t', size), *second = first ? memchr(first + 1, '\t', (size_t)(end - first - 1)) : NULL;
+    const char *end = p + size, *first = memchr(p, '\t', size),
+               *second = first ? memchr(first + 1, '\t', (size_t)(end - first - 1)) : NULL;
     if (!second || memchr(second + 1, '\t', (size_t)(end - second - 1))) return false;
     f[0] = (struct field){p, (size_t)(first - p)};
     f[1] = (struct field){first + 1, (size_t)(second - first - 1)};
@@ -96,13 +100,14 @@ static bool to_grade(struct field f, int64_t *grade)
     return true;
 }
 
-static bool parse_run(lt_ctx *cx, const lt_row *row, const char *p, size_t size, struct field *query, struct field *document, lt_trec_line *l)
+static bool parse_run(lt_ctx *cx, const lt_row *row, const char *p, size_t size, struct field *query, struct field *document,
+                      lt_trec_line *l)
 {
     struct field f[MOST_FIELDS];
     double score;
     if (split(p, size, f) < 6 || !to_number(f[4], &score))
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: expected \"qid Q0 docid rank score tag\", found \"%.*s\"", row->file, (long long)row->line,
-                          size < 80 ? (int)size : 80, p);
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: expected \"qid Q0 docid rank score tag\", found \"%.*s\"",
+                          row->file, (long long)row->line, size < 80 ? (int)size : 80, p);
     *query = f[0];
     *document = f[2];
     l->score = (float)score;
@@ -110,8 +115,8 @@ static bool parse_run(lt_ctx *cx, const lt_row *row, const char *p, size_t size,
 }
 
 /* *header: the line is BEIR's header, no judgement. */
-static bool parse_qrels(lt_ctx *cx, const lt_row *row, const char *p, size_t size, struct field *query, struct field *document, lt_trec_line *l,
-                        bool *header)
+static bool parse_qrels(lt_ctx *cx, const lt_row *row, const char *p, size_t size, struct field *query, struct field *document,
+                        lt_trec_line *l, bool *header)
 {
     struct field f[MOST_FIELDS];
     bool tabs = split_tabs(p, size, f);
@@ -119,8 +124,10 @@ static bool parse_qrels(lt_ctx *cx, const lt_row *row, const char *p, size_t siz
     *header = row->index == 0 && n == 3 && !to_grade(f[2], &l->grade);
     if (*header) return true;
     if (n < 3 || n > 4 || !to_grade(f[n - 1], &l->grade))
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: expected \"qid 0 docid grade\" or \"qid docid grade\", the grade a whole number, found \"%.*s\"",
-                          row->file, (long long)row->line, size < 80 ? (int)size : 80, p);
+        return lt_fail_if(
+            cx, true, LT_ERR_INPUT,
+            "%s line %lld: expected \"qid 0 docid grade\" or \"qid docid grade\", the grade a whole number, found \"%.*s\"",
+            row->file, (long long)row->line, size < 80 ? (int)size : 80, p);
     *query = f[0];
     *document = f[n - 2];
     return true;
@@ -136,7 +143,9 @@ static bool take(lt_ctx *cx, lt_trec *t, const lt_row *row, lt_trec_kind kind)
     if (!p) return false;
     if (!split(p, size, none) || *none[0].text == '#') return true;
     if (memchr(p, 0, size)) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: a NUL byte", row->file, (long long)row->line);
-    if (!(kind == LT_TREC_RUN ? parse_run(cx, row, p, size, &query, &document, &l) : parse_qrels(cx, row, p, size, &query, &document, &l, &header))) return false;
+    if (!(kind == LT_TREC_RUN ? parse_run(cx, row, p, size, &query, &document, &l)
+                              : parse_qrels(cx, row, p, size, &query, &document, &l, &header)))
+        return false;
     if (header) return true;
     if (t->n == t->capacity) {
         int64_t want = t->capacity ? 2 * t->capacity : 1024;
@@ -178,8 +187,8 @@ bool lt_trec_read(lt_ctx *cx, lt_trec *t, const char *path, lt_trec_kind kind)
     for (int64_t i = 1; i < t->n; i++) {
         const lt_trec_line *a = &t->line[i - 1], *b = &t->line[i];
         if (!strcmp(a->document, b->document) && !strcmp(a->query, b->query))
-            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: query %s has document %s already, in line %lld", path, (long long)b->line, b->query, b->document,
-                              (long long)a->line);
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: query %s has document %s already, in line %lld", path,
+                              (long long)b->line, b->query, b->document, (long long)a->line);
     }
     return true;
 }

@@ -6,9 +6,9 @@
 
 typedef struct lt_trec_line {
     const char *query, *document;
-    float score;    /* of a run: trec_eval up to version 9 keeps floats, so scores that are equal as floats are ties */
-    int64_t grade;  /* of judgements */
-    int64_t line;   /* of the file */
+    float score;   /* of a run: trec_eval up to version 9 keeps floats, so scores that are equal as floats are ties */
+    int64_t grade; /* of judgements */
+    int64_t line;  /* of the file */
 } lt_trec_line;
 
 typedef struct lt_trec {

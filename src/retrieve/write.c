@@ -48,7 +48,8 @@ bool lt_pending_add(lt_ctx *cx, lt_pending *p, const lt_document *doc)
     d->text = p->text.size;
     put_clean(&p->text, doc->text ? doc->text : "", doc->text ? doc->text_size : 0);
     d->end = p->text.size;
-    if (p->text.failed) return lt_fail_if(cx, true, LT_ERR_MEMORY, "document %s: no memory for its %zu bytes", doc->id, doc->text_size);
+    if (p->text.failed)
+        return lt_fail_if(cx, true, LT_ERR_MEMORY, "document %s: no memory for its %zu bytes", doc->id, doc->text_size);
     p->n++;
     return true;
 }
@@ -71,9 +72,12 @@ bool lt_pending_vector(lt_ctx *cx, lt_pending *p, int32_t i, const float *v, int
     }
     float *out = p->vectors + (int64_t)i * dim;
     for (int k = 0; k < dim; k++)
-        if (!isfinite(v[k])) return lt_fail_if(cx, true, LT_ERR_INPUT, "document %s: the model's vector is not finite", p->text.data + p->doc[i].id);
-    if (normalize) lt_unit_vector(v, dim, out);
-    else memcpy(out, v, (size_t)dim * sizeof *v);
+        if (!isfinite(v[k]))
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "document %s: the model's vector is not finite", p->text.data + p->doc[i].id);
+    if (normalize)
+        lt_unit_vector(v, dim, out);
+    else
+        memcpy(out, v, (size_t)dim * sizeof *v);
     return true;
 }
 
@@ -106,7 +110,8 @@ static bool find(lt_ctx *cx, lt_index *x, const char *docid, int64_t *id, sqlite
     return rc == SQLITE_ROW || rc == SQLITE_DONE;
 }
 
-static bool keyword(lt_ctx *cx, lt_index *x, enum lt_sql which, int64_t id, const char *title, size_t title_size, const char *text, size_t text_size)
+static bool keyword(lt_ctx *cx, lt_index *x, enum lt_sql which, int64_t id, const char *title, size_t title_size, const char *text,
+                    size_t text_size)
 {
     sqlite3_stmt *s = lt_sql(cx, x, which);
     if (!s) return false;
@@ -147,8 +152,10 @@ static bool put(lt_ctx *cx, lt_index *x, const lt_pending *p, int32_t i, int64_t
     if (!is_new && !forget_keywords(cx, x, id, old)) return false;
     sqlite3_stmt *s = lt_sql(cx, x, is_new ? LT_SQL_INSERT : LT_SQL_UPDATE);
     if (!s) return false;
-    if (is_new) lt_sql_bind_text(s, 1, docid, d->title - d->id - 1);
-    else sqlite3_bind_int64(s, 1, id);
+    if (is_new)
+        lt_sql_bind_text(s, 1, docid, d->title - d->id - 1);
+    else
+        sqlite3_bind_int64(s, 1, id);
     lt_sql_bind_text(s, 2, title, title_size);
     lt_sql_bind_text(s, 3, text, text_size);
     if (!lt_sql_run(cx, x, s)) return false;
@@ -165,8 +172,10 @@ static bool put(lt_ctx *cx, lt_index *x, const lt_pending *p, int32_t i, int64_t
 
 static bool settle(lt_ctx *cx, lt_index *x, bool good)
 {
-    if (good) good = lt_commit(cx, x);
-    else lt_rollback(x);
+    if (good)
+        good = lt_commit(cx, x);
+    else
+        lt_rollback(x);
     x->failed |= !good;
     lt_index_forget(x);
     return good;
@@ -189,12 +198,13 @@ bool lt_index_set_dim(lt_ctx *cx, lt_index *x, int dim, bool dot)
     char number[20];
     if (x->info.dim == dim) return true;
     if (x->info.dim)
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: the index has vectors of %d numbers (model %s); this model gives %d", x->path,
-                          x->info.dim, x->info.model ? x->info.model : "not named", dim);
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: the index has vectors of %d numbers (model %s); this model gives %d",
+                          x->path, x->info.dim, x->info.model ? x->info.model : "not named", dim);
     if (lt_index_about(x)->documents)
         return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: the index was made without vectors; add to it without a model", x->path);
     snprintf(number, sizeof number, "%d", dim);
-    bool good = lt_begin(cx, x, true) && lt_meta_set(cx, x, "dim", number) && lt_meta_set(cx, x, "similarity", dot ? "dot" : "cosine");
+    bool good =
+        lt_begin(cx, x, true) && lt_meta_set(cx, x, "dim", number) && lt_meta_set(cx, x, "similarity", dot ? "dot" : "cosine");
     if (!settle(cx, x, good)) return false;
     x->info.dim = dim;
     x->dot = dot;
@@ -208,8 +218,8 @@ static bool drop(lt_ctx *cx, lt_index *x, const char *docid, int64_t *deleted)
     if (!find(cx, x, docid, &id, &old)) return false;
     if (!id) return true;
     *deleted += 1;
-    return forget_keywords(cx, x, id, old) && set_by_id(cx, x, LT_SQL_DELETE, id, 0, NULL) && set_by_id(cx, x, LT_SQL_LENGTH_DELETE, id, 0, NULL) &&
-           set_by_id(cx, x, LT_SQL_VECTOR_DELETE, id, 0, NULL);
+    return forget_keywords(cx, x, id, old) && set_by_id(cx, x, LT_SQL_DELETE, id, 0, NULL) &&
+           set_by_id(cx, x, LT_SQL_LENGTH_DELETE, id, 0, NULL) && set_by_id(cx, x, LT_SQL_VECTOR_DELETE, id, 0, NULL);
 }
 
 bool lt_index_delete(lt_ctx *cx, lt_index *x, const char *const *ids, int n, int64_t *deleted)
@@ -217,7 +227,8 @@ bool lt_index_delete(lt_ctx *cx, lt_index *x, const char *const *ids, int n, int
     for (int i = 0; i < n;) {
         int64_t gone = 0;
         bool good = lt_ok(cx) && lt_begin(cx, x, true);
-        for (int end = n - i > MOST_DOCUMENTS ? i + MOST_DOCUMENTS : n; i < end && good; i++) good = drop(cx, x, ids[i], &gone) && lt_ok(cx);
+        for (int end = n - i > MOST_DOCUMENTS ? i + MOST_DOCUMENTS : n; i < end && good; i++)
+            good = drop(cx, x, ids[i], &gone) && lt_ok(cx);
         if (!settle(cx, x, good)) return false;
         if (deleted) *deleted += gone;
     }

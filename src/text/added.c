@@ -32,7 +32,8 @@ static bool read_token(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char
     a->normalized = lt_part_bool(cx, t, o, where, "normalized", !a->special);
     lt_part_int(cx, t, o, where, "id", 0, UINT32_MAX, 0);
     if (!lt_ok(cx)) return false;
-    return lt_fail_if(cx, size > MOST_BYTES, LT_ERR_INPUT, "%s: %s.content: %zu bytes, expected at most %d", t->file, where, size, MOST_BYTES);
+    return lt_fail_if(cx, size > MOST_BYTES, LT_ERR_INPUT, "%s: %s.content: %zu bytes, expected at most %d", t->file, where, size,
+                      MOST_BYTES);
 }
 
 /* The last of several with one text gives the options, the first special one whether it is special. */
@@ -66,24 +67,27 @@ static bool make_set(lt_ctx *cx, lt_tokenizer *t, bool normalized, lt_pattern_se
 {
     set->at = lt_keep(cx, t, (size_t)t->added_count * sizeof *set->at, NULL);
     if (!set->at) return false;
-    for (int32_t i = 0; i < t->added_count; i++) {
+    lt_patience patience = {0};
+    for (int32_t i = 0; i < t->added_count && lt_patient(cx, &patience, i); i++) {
         const lt_added_token *a = &t->added[i];
         if (a->normalized != normalized) continue;
-        lt_piece p = {.text = a->text, .size = a->size, .id = -1};
+        lt_piece p = {.text = a->text, .size = a->size, .id = -1, .most = lt_most_bytes(a->size)};
         lt_scope scope = lt_open(cx, t->file);
         char *copy = NULL;
         if (!normalized || lt_normalize(cx, &t->normalizer, &p)) copy = lt_keep(cx, t, (size_t)p.size + 1, NULL);
         if (copy) memcpy(copy, p.text, p.size);
         lt_end(cx, scope);
         if (!copy) return false;
-        if (!p.size) return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: added_tokens: nothing is left of \"%s\" once normalised", t->file, a->text);
+        if (!p.size)
+            return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: added_tokens: nothing is left of \"%s\" once normalised", t->file,
+                              a->text);
         set->first[(uint8_t)copy[0]] = 1;
         set->at[set->n++] = (struct lt_added_match){copy, p.size, a->special ? i : i + t->added_count};
     }
     qsort(set->at, (size_t)set->n, sizeof *set->at, compare);
     for (int32_t i = 0; i < set->n; i++)
         if (set->at[i].token >= t->added_count) set->at[i].token -= t->added_count;
-    return true;
+    return lt_ok(cx);
 }
 
 bool lt_added_parse(lt_ctx *cx, lt_tokenizer *t, const lt_json *list)
@@ -127,15 +131,19 @@ static const struct lt_added_match *match_at(const lt_pattern_set *set, const lt
         int32_t a = low, b = high;
         while (a < b) { /* the first whose byte is not below */
             int32_t m = a + (b - a) / 2;
-            if ((uint8_t)set->at[m].text[depth] < byte) a = m + 1;
-            else b = m;
+            if ((uint8_t)set->at[m].text[depth] < byte)
+                a = m + 1;
+            else
+                b = m;
         }
         low = a;
         b = high;
         while (a < b) { /* the first whose byte is above */
             int32_t m = a + (b - a) / 2;
-            if ((uint8_t)set->at[m].text[depth] <= byte) a = m + 1;
-            else b = m;
+            if ((uint8_t)set->at[m].text[depth] <= byte)
+                a = m + 1;
+            else
+                b = m;
         }
         high = a;
     }

@@ -10,8 +10,8 @@
 enum { SHORT = 40, DIRECT = 0x800 };
 
 typedef struct {
-    uint64_t pair;        /* left id << 32 | right id */
-    int32_t rank, id;     /* rank -1: empty */
+    uint64_t pair;    /* left id << 32 | right id */
+    int32_t rank, id; /* rank -1: empty */
 } merge;
 
 typedef struct {
@@ -20,15 +20,15 @@ typedef struct {
     uint64_t mask;
     lt_string unk, prefix, suffix;
     bool has_unk, fuse_unk, byte_fallback, ignore_merges;
-    int32_t unk_id;       /* -1: not in the vocabulary */
-    int32_t byte_id[256]; /* of "<0xE4>"; -1: none */
+    int32_t unk_id;          /* -1: not in the vocabulary */
+    int32_t byte_id[256];    /* of "<0xE4>"; -1: none */
     int32_t char_id[DIRECT]; /* of the first code points, alone; -1: none */
-    atomic_uchar *whole;  /* per entry: 0 not yet known, 1 its text becomes itself, 2 it does not. Any thread finds the same */
+    atomic_uchar *whole;     /* per entry: 0 not yet known, 1 its text becomes itself, 2 it does not. Any thread finds the same */
 } bpe;
 
-typedef struct {          /* part of a word */
+typedef struct { /* part of a word */
     int32_t id, prev, next;
-    uint32_t size;        /* bytes; 0: merged into the one before */
+    uint32_t size; /* bytes; 0: merged into the one before */
 } symbol;
 
 /* ---- reading ---- */
@@ -94,8 +94,9 @@ static bool add_merge(lt_ctx *cx, bpe *b, const char *where, int64_t i, int32_t 
     size_t skip = b->prefix.size;
     bool cuts = part[1].size < skip || (part[1].size > skip && ((uint8_t)part[1].text[skip] & 0xC0) == 0x80);
     if (cuts)
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s.merges[%" PRId64 "]: \"%.*s\" does not begin with the prefix of continuing words",
-                          b->t->file, where, i, (int)(part[1].size < 60 ? part[1].size : 60), part[1].text);
+        return lt_fail_if(cx, true, LT_ERR_INPUT,
+                          "%s: %s.merges[%" PRId64 "]: \"%.*s\" does not begin with the prefix of continuing words", b->t->file,
+                          where, i, (int)(part[1].size < 60 ? part[1].size : 60), part[1].text);
     lt_str_clear(joined);
     lt_str_add(joined, part[0].text, part[0].size);
     lt_str_add(joined, part[1].text + skip, part[1].size - skip);
@@ -111,7 +112,8 @@ static bool read_merges(lt_ctx *cx, bpe *b, const lt_json *o, const char *where)
 {
     const lt_json *list = lt_json_get(o, "merges");
     int64_t n = lt_json_size(list), slots = 4;
-    if (lt_json_is(list) != LT_JSON_ARRAY) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s.merges: expected an array", b->t->file, where);
+    if (lt_json_is(list) != LT_JSON_ARRAY)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s.merges: expected an array", b->t->file, where);
     while (slots < 2 * n) slots *= 2;
     b->merges = lt_new(cx, slots, sizeof *b->merges);
     if (!b->merges) return false;
@@ -125,8 +127,8 @@ static bool read_merges(lt_ctx *cx, bpe *b, const lt_json *o, const char *where)
         const char *text = lt_json_text(m, NULL);
         lt_string part[2];
         if (text && !strncmp(text, "#version", 8)) continue;
-        ok = lt_fail_if(cx, !read_merge(m, part), LT_ERR_INPUT, "%s: %s.merges[%" PRId64 "]: expected \"left right\" or [\"left\", \"right\"]",
-                        b->t->file, where, i) &&
+        ok = lt_fail_if(cx, !read_merge(m, part), LT_ERR_INPUT,
+                        "%s: %s.merges[%" PRId64 "]: expected \"left right\" or [\"left\", \"right\"]", b->t->file, where, i) &&
              add_merge(cx, b, where, i, rank++, part, &joined);
     }
     lt_str_free(&joined);
@@ -147,7 +149,8 @@ static void index_characters(bpe *b)
 static bool read_options(lt_ctx *cx, lt_tokenizer *t, bpe *b, const lt_json *o, const char *where)
 {
     if (lt_json_num(lt_json_get(o, "dropout"), 0) != 0)
-        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: %s.dropout: random merges are not supported, expected null", t->file, where);
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: %s.dropout: random merges are not supported, expected null", t->file,
+                          where);
     b->has_unk = lt_json_is(lt_json_get(o, "unk_token")) != LT_JSON_NULL;
     b->unk.text = lt_part_text(cx, t, o, where, "unk_token", "", &b->unk.size);
     b->prefix.text = lt_part_text(cx, t, o, where, "continuing_subword_prefix", "", &b->prefix.size);
@@ -176,7 +179,7 @@ typedef struct {
     symbol *at;
     int32_t n;
     int64_t capacity;
-    int32_t unknown;      /* bytes of an unknown stretch that waits; 0: none */
+    int32_t unknown; /* bytes of an unknown stretch that waits; 0: none */
 } word;
 
 static bool add_symbol(lt_ctx *cx, word *w, int32_t id, uint32_t size)
@@ -207,7 +210,8 @@ static bool add_unknown(lt_ctx *cx, const bpe *b, word *w, const char *text, siz
     }
     if (!b->has_unk) return true;
     if (b->unk_id < 0)
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: model.unk_token: \"%s\" is not in the vocabulary, and a text needs it", b->t->file, b->unk.text);
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: model.unk_token: \"%s\" is not in the vocabulary, and a text needs it",
+                          b->t->file, b->unk.text);
     if (!b->fuse_unk && !flush_unknown(cx, b, w)) return false;
     w->unknown += (int32_t)bytes;
     return true;
@@ -238,7 +242,8 @@ static bool split_word(lt_ctx *cx, const bpe *b, const lt_piece *p, word *w)
         lt_string s;
         if (!decorate(cx, b, p, i, end, &s)) return false;
         int32_t id = plain && c < DIRECT ? b->char_id[c] : lt_vocab_find(&b->t->vocab, s.text, s.size);
-        bool ok = id < 0 ? add_unknown(cx, b, w, s.text, s.size, end - i) : flush_unknown(cx, b, w) && add_symbol(cx, w, id, end - i);
+        bool ok =
+            id < 0 ? add_unknown(cx, b, w, s.text, s.size, end - i) : flush_unknown(cx, b, w) && add_symbol(cx, w, id, end - i);
         if (!ok) return false;
     }
     return flush_unknown(cx, b, w);
@@ -382,4 +387,5 @@ static bool tokenize(lt_ctx *cx, const void *self, const lt_piece *p, lt_tokens 
     return true;
 }
 
-const lt_part_kind lt_model_bpe = {.is = {"model", "BPE", "pairs merged by rank", "Sennrich et al. 2016"}, .parse = parse, .tokenize = tokenize};
+const lt_part_kind lt_model_bpe = {
+    .is = {"model", "BPE", "pairs merged by rank", "Sennrich et al. 2016"}, .parse = parse, .tokenize = tokenize};

@@ -134,4 +134,5 @@ static bool cut(lt_ctx *cx, const void *self, const lt_piece *given, lt_pieces *
     return true;
 }
 
-const lt_part_kind lt_pre_byte_level = {.is = {"pre-tokenizer", "ByteLevel", "GPT-2's words, in bytes", "Radford et al. 2019"}, .parse = parse, .cut = cut};
+const lt_part_kind lt_pre_byte_level = {
+    .is = {"pre-tokenizer", "ByteLevel", "GPT-2's words, in bytes", "Radford et al. 2019"}, .parse = parse, .cut = cut};

@@ -96,8 +96,9 @@ static const void *parse_wordpiece(lt_ctx *cx, lt_tokenizer *t, const lt_json *o
 /* Blanks that English tokenisation put in, out again: the reference's list, in its order. */
 static bool clean_up(lt_ctx *cx, lt_string *s)
 {
-    static const char *const pair[][2] = {{" .", "."},       {" ?", "?"},     {" !", "!"},          {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
-                                          {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    static const char *const pair[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                          {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                          {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
         if (!replace(cx, s, pair[i][0], strlen(pair[i][0]), pair[i][1])) return false;
     return true;
@@ -189,7 +190,7 @@ static bool decode_bpe(lt_ctx *cx, const void *self, lt_strings *s)
 }
 
 typedef struct {
-    lt_string content;    /* one code point */
+    lt_string content; /* one code point */
     int64_t start, stop;
 } strip;
 
@@ -225,6 +226,7 @@ static bool decode_replace(lt_ctx *cx, const void *self, lt_strings *s)
 {
     for (int32_t i = 0; i < s->n; i++) {
         lt_piece p = {.text = s->at[i].text, .size = (uint32_t)s->at[i].size, .id = -1};
+        p.most = lt_most_bytes(p.size);
         if (p.size && !lt_replace_all(cx, self, &p)) return false;
         s->at[i] = (lt_string){p.text, p.size};
     }
@@ -284,24 +286,39 @@ static const void *parse_sequence(lt_ctx *cx, lt_tokenizer *t, const lt_json *o,
     return lt_sequence_parse(cx, t, LT_SLOT_DECODER, o, "decoders", where);
 }
 
+static size_t total(const lt_strings *s)
+{
+    size_t n = 0;
+    for (int32_t i = 0; i < s->n; i++) n += s->at[i].size;
+    return n;
+}
+
 static bool decode_sequence(lt_ctx *cx, const void *self, lt_strings *s)
 {
     const lt_sequence *q = self;
-    for (int32_t i = 0; i < q->n; i++)
+    size_t most = 64 * total(s) + 4096; /* hostile sequences double it again and again */
+    for (int32_t i = 0; i < q->n; i++) {
         if (!run(cx, &q->part[i], s)) return false;
+        if (total(s) > most) return lt_fail_if(cx, true, LT_ERR_INPUT, "a text grows beyond all measure when it is decoded");
+    }
     return true;
 }
 
 const lt_part_kind lt_decoder_wordpiece = {.is = {"decoder", "WordPiece", "words with blanks between", "Wu et al. 2016"},
-                                           .parse = parse_wordpiece, .decode = decode_wordpiece};
+                                           .parse = parse_wordpiece,
+                                           .decode = decode_wordpiece};
 const lt_part_kind lt_decoder_byte_level = {.is = {"decoder", "ByteLevel", "bytes that code points stand for", "GPT-2"},
-                                            .parse = lt_part_plain, .decode = decode_byte_level};
-const lt_part_kind lt_decoder_bpe = {.is = {"decoder", "BPEDecoder", "a suffix ends each word", "Sennrich et al. 2016"}, .parse = parse_bpe, .decode = decode_bpe};
-const lt_part_kind lt_decoder_sequence = {.is = {"decoder", "Sequence", "several decoders, one after another", ""},
-                                          .parse = parse_sequence, .decode = decode_sequence};
-const lt_part_kind lt_decoder_fuse = {.is = {"decoder", "Fuse", "all tokens in one", ""}, .parse = lt_part_plain, .decode = decode_fuse};
-const lt_part_kind lt_decoder_replace = {.is = {"decoder", "Replace", "a pattern's matches replaced", ""},
-                                         .parse = lt_replacement_parse, .decode = decode_replace};
-const lt_part_kind lt_decoder_strip = {.is = {"decoder", "Strip", "a character off the ends", ""}, .parse = parse_strip, .decode = decode_strip};
-const lt_part_kind lt_decoder_byte_fallback = {.is = {"decoder", "ByteFallback", "<0xE4> is a byte", "SentencePiece"},
-                                               .parse = lt_part_plain, .decode = decode_byte_fallback};
+                                            .parse = lt_part_plain,
+                                            .decode = decode_byte_level};
+const lt_part_kind lt_decoder_bpe = {
+    .is = {"decoder", "BPEDecoder", "a suffix ends each word", "Sennrich et al. 2016"}, .parse = parse_bpe, .decode = decode_bpe};
+const lt_part_kind lt_decoder_sequence = {
+    .is = {"decoder", "Sequence", "several decoders, one after another", ""}, .parse = parse_sequence, .decode = decode_sequence};
+const lt_part_kind lt_decoder_fuse = {
+    .is = {"decoder", "Fuse", "all tokens in one", ""}, .parse = lt_part_plain, .decode = decode_fuse};
+const lt_part_kind lt_decoder_replace = {
+    .is = {"decoder", "Replace", "a pattern's matches replaced", ""}, .parse = lt_replacement_parse, .decode = decode_replace};
+const lt_part_kind lt_decoder_strip = {
+    .is = {"decoder", "Strip", "a character off the ends", ""}, .parse = parse_strip, .decode = decode_strip};
+const lt_part_kind lt_decoder_byte_fallback = {
+    .is = {"decoder", "ByteFallback", "<0xE4> is a byte", "SentencePiece"}, .parse = lt_part_plain, .decode = decode_byte_fallback};

@@ -8,10 +8,10 @@ enum { MOST_BYTES = 1 << 30 };
 
 /* A text as the tokenizer sees it. */
 typedef struct {
-    const char *text;     /* well-formed */
+    const char *text; /* well-formed */
     uint32_t size;
     bool ascii;
-    const char *given;    /* as it came */
+    const char *given; /* as it came */
     size_t given_size;
 } source;
 
@@ -66,8 +66,10 @@ static bool cut_added(lt_ctx *cx, const lt_tokenizer *t, bool normalized, lt_pie
     const lt_pattern_set *set = normalized ? &t->normalized : &t->raw;
     if (!set->n && !(normalized && t->normalizer.kind)) return true;
     lt_pieces out = {0};
-    for (int32_t i = 0; i < ps->n; i++) {
+    lt_patience patience = {0};
+    for (int32_t i = 0; i < ps->n && lt_patient(cx, &patience, i); i++) {
         lt_piece p = ps->at[i];
+        p.most = lt_most_bytes(p.size);
         bool ok = p.id >= 0 ? lt_pieces_add(cx, &out, &p, 0, p.size, p.id)
                             : (!normalized || lt_normalize(cx, &t->normalizer, &p)) && lt_added_cut(cx, t, set, &p, &out);
         if (!ok) return false;
@@ -223,7 +225,8 @@ static lt_encoding *build(lt_ctx *cx, const lt_tokenizer *t, const lt_tokens *ts
     return e;
 }
 
-static lt_encoding *encode(lt_ctx *cx, const lt_tokenizer *t, const source s[2], bool pair, const lt_encode_options *o, size_t *bytes)
+static lt_encoding *encode(lt_ctx *cx, const lt_tokenizer *t, const source s[2], bool pair, const lt_encode_options *o,
+                           size_t *bytes)
 {
     lt_tokens ts[2] = {{0}, {0}};
     int32_t left_out = 0, n[2];

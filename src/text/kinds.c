@@ -3,24 +3,49 @@
 
 #include <inttypes.h>
 
-enum { MOST_PARTS = 64 };
+enum { MOST_PARTS = 64, MOST_PATH = 200 };
 
 static const lt_kind *const kinds[] = {
-    &lt_model_wordpiece.is,        &lt_model_bpe.is,
+    &lt_model_wordpiece.is,
+    &lt_model_bpe.is,
 
-    &lt_normalizer_bert.is,        &lt_normalizer_sequence.is,      &lt_normalizer_lowercase.is,   &lt_normalizer_nfc.is,
-    &lt_normalizer_nfd.is,         &lt_normalizer_nfkc.is,          &lt_normalizer_nfkd.is,        &lt_normalizer_strip.is,
-    &lt_normalizer_strip_accents.is, &lt_normalizer_nmt.is,         &lt_normalizer_replace.is,     &lt_normalizer_prepend.is,
+    &lt_normalizer_bert.is,
+    &lt_normalizer_sequence.is,
+    &lt_normalizer_lowercase.is,
+    &lt_normalizer_nfc.is,
+    &lt_normalizer_nfd.is,
+    &lt_normalizer_nfkc.is,
+    &lt_normalizer_nfkd.is,
+    &lt_normalizer_strip.is,
+    &lt_normalizer_strip_accents.is,
+    &lt_normalizer_nmt.is,
+    &lt_normalizer_replace.is,
+    &lt_normalizer_prepend.is,
     &lt_normalizer_byte_level.is,
 
-    &lt_pre_bert.is,               &lt_pre_byte_level.is,           &lt_pre_sequence.is,           &lt_pre_whitespace.is,
-    &lt_pre_whitespace_split.is,   &lt_pre_punctuation.is,          &lt_pre_digits.is,             &lt_pre_split.is,
+    &lt_pre_bert.is,
+    &lt_pre_byte_level.is,
+    &lt_pre_sequence.is,
+    &lt_pre_whitespace.is,
+    &lt_pre_whitespace_split.is,
+    &lt_pre_punctuation.is,
+    &lt_pre_digits.is,
+    &lt_pre_split.is,
 
-    &lt_post_bert.is,              &lt_post_roberta.is,             &lt_post_template.is,          &lt_post_byte_level.is,
+    &lt_post_bert.is,
+    &lt_post_roberta.is,
+    &lt_post_template.is,
+    &lt_post_byte_level.is,
     &lt_post_sequence.is,
 
-    &lt_decoder_wordpiece.is,      &lt_decoder_byte_level.is,       &lt_decoder_bpe.is,            &lt_decoder_sequence.is,
-    &lt_decoder_fuse.is,           &lt_decoder_replace.is,          &lt_decoder_strip.is,          &lt_decoder_byte_fallback.is,
+    &lt_decoder_wordpiece.is,
+    &lt_decoder_byte_level.is,
+    &lt_decoder_bpe.is,
+    &lt_decoder_sequence.is,
+    &lt_decoder_fuse.is,
+    &lt_decoder_replace.is,
+    &lt_decoder_strip.is,
+    &lt_decoder_byte_fallback.is,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -42,7 +67,8 @@ static bool unknown_kind(lt_ctx *cx, const lt_tokenizer *t, int slot, const char
     lt_str known = {0};
     for (int i = 0; i < KINDS; i++)
         if (kind_at(i, slot)) lt_str_printf(&known, "%s%s", known.size ? ", " : "", kinds[i]->name);
-    lt_fail(cx, LT_ERR_UNSUPPORTED, "%s: %s.type: \"%s\" is not known (known: %s)", t->file, where, type, known.failed ? "…" : known.data);
+    lt_fail(cx, LT_ERR_UNSUPPORTED, "%s: %s.type: \"%s\" is not known (known: %s)", t->file, where, type,
+            known.failed ? "…" : known.data);
     lt_str_free(&known);
     return false;
 }
@@ -76,7 +102,9 @@ const lt_sequence *lt_sequence_parse(lt_ctx *cx, lt_tokenizer *t, int slot, cons
     const lt_json *list = lt_json_get(o, key);
     int64_t n = lt_json_size(list);
     if (lt_json_is(list) != LT_JSON_ARRAY) return lt_fail(cx, LT_ERR_INPUT, "%s: %s.%s: expected an array", t->file, where, key);
-    if (n > MOST_PARTS) return lt_fail(cx, LT_ERR_INPUT, "%s: %s.%s: %" PRId64 " parts, expected at most %d", t->file, where, key, n, MOST_PARTS);
+    if (strlen(where) > MOST_PATH) return lt_fail(cx, LT_ERR_INPUT, "%s: %s: sequences nest too deep", t->file, where);
+    if (n > MOST_PARTS)
+        return lt_fail(cx, LT_ERR_INPUT, "%s: %s.%s: %" PRId64 " parts, expected at most %d", t->file, where, key, n, MOST_PARTS);
     lt_sequence *s = lt_keep(cx, t, sizeof *s + (size_t)n * sizeof *s->part, NULL);
     if (!s) return NULL;
     for (; s->n < n; s->n++) {
@@ -85,7 +113,8 @@ const lt_sequence *lt_sequence_parse(lt_ctx *cx, lt_tokenizer *t, int slot, cons
         bool ok = path && lt_part_parse(cx, t, slot, lt_json_at(list, s->n), path, &s->part[s->n]);
         lt_end(cx, scope);
         if (!ok) return NULL;
-        if (!s->part[s->n].kind) return lt_fail(cx, LT_ERR_INPUT, "%s: %s.%s[%" PRId32 "]: expected an object", t->file, where, key, s->n);
+        if (!s->part[s->n].kind)
+            return lt_fail(cx, LT_ERR_INPUT, "%s: %s.%s[%" PRId32 "]: expected an object", t->file, where, key, s->n);
     }
     return s;
 }
@@ -104,7 +133,8 @@ bool lt_part_bool(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const cha
     return lt_json_bool(v, otherwise);
 }
 
-const char *lt_part_text(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where, const char *key, const char *otherwise, size_t *size)
+const char *lt_part_text(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where, const char *key, const char *otherwise,
+                         size_t *size)
 {
     const lt_json *v = lt_json_get(o, key);
     const char *text = lt_json_text(v, size);
@@ -121,7 +151,8 @@ const char *lt_part_text(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const ch
     return copy;
 }
 
-int64_t lt_part_int(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *key, int64_t min, int64_t max, int64_t otherwise)
+int64_t lt_part_int(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *key, int64_t min,
+                    int64_t max, int64_t otherwise)
 {
     const lt_json *v = lt_json_get(o, key);
     if (lt_json_is(v) == LT_JSON_NULL) return otherwise;

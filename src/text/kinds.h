@@ -6,10 +6,10 @@
 #include "text/tokenizer.h"
 
 extern const lt_part_kind lt_normalizer_bert, lt_normalizer_sequence, lt_normalizer_lowercase, lt_normalizer_nfc, lt_normalizer_nfd,
-    lt_normalizer_nfkc, lt_normalizer_nfkd, lt_normalizer_strip, lt_normalizer_strip_accents, lt_normalizer_nmt, lt_normalizer_replace,
-    lt_normalizer_prepend, lt_normalizer_byte_level;
-extern const lt_part_kind lt_pre_bert, lt_pre_byte_level, lt_pre_sequence, lt_pre_whitespace, lt_pre_whitespace_split, lt_pre_punctuation,
-    lt_pre_digits, lt_pre_split;
+    lt_normalizer_nfkc, lt_normalizer_nfkd, lt_normalizer_strip, lt_normalizer_strip_accents, lt_normalizer_nmt,
+    lt_normalizer_replace, lt_normalizer_prepend, lt_normalizer_byte_level;
+extern const lt_part_kind lt_pre_bert, lt_pre_byte_level, lt_pre_sequence, lt_pre_whitespace, lt_pre_whitespace_split,
+    lt_pre_punctuation, lt_pre_digits, lt_pre_split;
 extern const lt_part_kind lt_model_wordpiece, lt_model_bpe;
 extern const lt_part_kind lt_post_bert, lt_post_roberta, lt_post_template, lt_post_byte_level, lt_post_sequence;
 extern const lt_part_kind lt_decoder_wordpiece, lt_decoder_byte_level, lt_decoder_bpe, lt_decoder_sequence, lt_decoder_fuse,

@@ -9,33 +9,36 @@
 /* ---- families ---- */
 
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, ROLES }; /* in the order in which they are added */
-static const char *const role_key[ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+static const char *const role_key[ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                            "pad_token", "cls_token", "mask_token"};
 
 typedef struct {
     const char *classes[12];      /* tokenizer_class, without Tokenizer or TokenizerFast */
     const char *usual[ROLES];     /* special tokens unless the files say otherwise */
     bool normalized, mask_lstrip; /* how tokens are added whose options are not said */
 } family;
-static const family bert = {
-    {"Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "Lxmert", "LayoutLM", "RetriBert", "SqueezeBert", "Realm", "DPRQuestionEncoder"},
-    {[UNK] = "[UNK]", [SEP] = "[SEP]", [PAD] = "[PAD]", [CLS] = "[CLS]", [MASK] = "[MASK]"}, false, false};
-static const family roberta = {{"Roberta", "Bart", "Longformer", "LED", "Mvp"},
-                               {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"}, true, true};
+static const family bert = {{"Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "Lxmert", "LayoutLM", "RetriBert",
+                             "SqueezeBert", "Realm", "DPRQuestionEncoder"},
+                            {[UNK] = "[UNK]", [SEP] = "[SEP]", [PAD] = "[PAD]", [CLS] = "[CLS]", [MASK] = "[MASK]"},
+                            false,
+                            false};
+static const family roberta = {
+    {"Roberta", "Bart", "Longformer", "LED", "Mvp"}, {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"}, true, true};
 static const family gpt2 = {{"GPT2"}, {[BOS] = "<|endoftext|>", [EOS] = "<|endoftext|>", [UNK] = "<|endoftext|>"}, true, false};
 
 /* ---- what stands beside the vocabulary ---- */
 
 typedef struct {
-    const char *text;     /* NULL: none */
+    const char *text; /* NULL: none */
     bool single_word, lstrip, rstrip, normalized, special;
     int64_t place;
 } token;
 typedef struct {
     lt_json *config, *map, *added;
-    const char *file;     /* the vocabulary's, for messages */
+    const char *file; /* the vocabulary's, for messages */
     const family *family;
     token role[ROLES];
-    token *list;          /* to be added, in this order */
+    token *list; /* to be added, in this order */
     int64_t n, capacity;
 } layout;
 
@@ -74,7 +77,8 @@ static token read_token(const lt_json *v, bool normalized)
                    lt_json_bool(lt_json_get(v, "lstrip"), false),
                    lt_json_bool(lt_json_get(v, "rstrip"), false),
                    lt_json_bool(lt_json_get(v, "normalized"), true),
-                   lt_json_bool(lt_json_get(v, "special"), false), 0};
+                   lt_json_bool(lt_json_get(v, "special"), false),
+                   0};
 }
 
 /* A role's token: the map's (older files), else the configuration's, else the usual one. */
@@ -85,7 +89,8 @@ static void read_roles(layout *l)
         const lt_json *v = map_counts ? lt_json_get(l->map, role_key[i]) : NULL;
         if (!v) v = lt_json_get(l->config, role_key[i]);
         bool plain = !v || lt_json_text(v, NULL);
-        l->role[i] = v ? read_token(v, l->family->normalized) : (token){.text = l->family->usual[i], .normalized = l->family->normalized};
+        l->role[i] =
+            v ? read_token(v, l->family->normalized) : (token){.text = l->family->usual[i], .normalized = l->family->normalized};
         if (plain && i == MASK && l->family->mask_lstrip) {
             l->role[i].lstrip = true;
             l->role[i].normalized = false;
@@ -99,7 +104,8 @@ static bool add(lt_ctx *cx, layout *l, token t)
     if (!t.text || !t.text[0]) return true;
     for (int64_t i = 0; i < l->n; i++)
         if (!strcmp(l->list[i].text, t.text)) return true;
-    if (l->n == MOST_ADDED) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: more than %d added tokens beside it", l->file, MOST_ADDED);
+    if (l->n == MOST_ADDED)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: more than %d added tokens beside it", l->file, MOST_ADDED);
     l->list = lt_scope_grow(cx, l->list, l->n, 1, &l->capacity, sizeof *l->list);
     if (l->list) l->list[l->n++] = t;
     return l->list != NULL;
@@ -163,7 +169,8 @@ static const char *class_of(const layout *l) { return lt_json_text(lt_json_get(l
 
 static bool refuse_class(lt_ctx *cx, const layout *l)
 {
-    return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: tokenizer_class \"%s\" in tokenizer_config.json is not known for this file", l->file, class_of(l));
+    return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED,
+                      "%s: tokenizer_class \"%s\" in tokenizer_config.json is not known for this file", l->file, class_of(l));
 }
 
 /* ---- writing ---- */
@@ -178,8 +185,8 @@ static void put_added(lt_str *out, const layout *l)
         const token *t = &l->list[i];
         lt_str_printf(out, "%s{\"content\":", i ? "," : "");
         put_text(out, t->text);
-        lt_str_printf(out, ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}", yes(t->single_word), yes(t->lstrip),
-                      yes(t->rstrip), yes(t->normalized), yes(t->special));
+        lt_str_printf(out, ",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,\"special\":%s}", yes(t->single_word),
+                      yes(t->lstrip), yes(t->rstrip), yes(t->normalized), yes(t->special));
     }
     lt_str_puts(out, "]");
 }
@@ -202,7 +209,10 @@ static bool need_roles(lt_ctx *cx, const layout *l, int a, int b)
     return lt_fail_if(cx, missing < ROLES, LT_ERR_INPUT, "%s: no %s beside it", l->file, missing < ROLES ? role_key[missing] : "");
 }
 
-static void put_bool_or_null(lt_str *out, const lt_json *v) { lt_str_puts(out, lt_json_is(v) == LT_JSON_BOOL ? yes(lt_json_bool(v, false)) : "null"); }
+static void put_bool_or_null(lt_str *out, const lt_json *v)
+{
+    lt_str_puts(out, lt_json_is(v) == LT_JSON_BOOL ? yes(lt_json_bool(v, false)) : "null");
+}
 
 /* ---- vocab.txt ---- */
 
@@ -222,8 +232,10 @@ static bool read_lines(lt_ctx *cx, const layout *l, const lt_map *map, lt_vocab 
         }
         size_t size = (size_t)(stop - s);
         int32_t entry = v->n ? lt_index_find(v, &v->whole, s, size, lt_hash(s, size)) : -1;
-        if (entry >= 0) v->entry[entry].id = line;
-        else if (!lt_vocab_add(cx, v, s, size, line)) return false;
+        if (entry >= 0)
+            v->entry[entry].id = line;
+        else if (!lt_vocab_add(cx, v, s, size, line))
+            return false;
         s = stop + (stop < end) + (stop + 1 < end && stop[0] == '\r' && stop[1] == '\n');
     }
     return true;
@@ -233,10 +245,13 @@ static bool put_bert(lt_ctx *cx, const layout *l, const lt_vocab *v, lt_str *out
 {
     if (!need_roles(cx, l, CLS, SEP) || !need_roles(cx, l, UNK, UNK)) return false;
     lt_str_puts(out, "{\"version\":\"1.0\",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true");
-    lt_str_printf(out, ",\"handle_chinese_chars\":%s", yes(lt_json_want_bool(cx, l->config, "tokenizer_config.json", "tokenize_chinese_chars", true)));
-    lt_str_printf(out, ",\"lowercase\":%s,\"strip_accents\":", yes(lt_json_want_bool(cx, l->config, "tokenizer_config.json", "do_lower_case", true)));
+    lt_str_printf(out, ",\"handle_chinese_chars\":%s",
+                  yes(lt_json_want_bool(cx, l->config, "tokenizer_config.json", "tokenize_chinese_chars", true)));
+    lt_str_printf(out, ",\"lowercase\":%s,\"strip_accents\":",
+                  yes(lt_json_want_bool(cx, l->config, "tokenizer_config.json", "do_lower_case", true)));
     put_bool_or_null(out, lt_json_get(l->config, "strip_accents"));
-    lt_str_puts(out, "},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}");
+    lt_str_puts(out, "},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\","
+                     "\"cleanup\":true}");
     lt_str_puts(out, ",\"post_processor\":{\"type\":\"BertProcessing\"");
     for (int k = 0; k < 2; k++) {
         const char *text = l->role[k ? SEP : CLS].text;
@@ -246,7 +261,9 @@ static bool put_bert(lt_ctx *cx, const layout *l, const lt_vocab *v, lt_str *out
     }
     lt_str_puts(out, "}");
     put_added(out, l);
-    lt_str_puts(out, ",\"model\":{\"type\":\"WordPiece\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"unk_token\":");
+    lt_str_puts(
+        out,
+        ",\"model\":{\"type\":\"WordPiece\",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"unk_token\":");
     put_text(out, l->role[UNK].text);
     lt_str_puts(out, ",\"vocab\":{");
     for (int32_t i = 0; i < v->n; i++) {
@@ -308,20 +325,26 @@ static bool put_byte_level(lt_ctx *cx, const layout *l, const lt_json *vocab, lt
     bool prefix = lt_json_want_bool(cx, l->config, "tokenizer_config.json", "add_prefix_space", false);
     bool bos = lt_json_want_bool(cx, l->config, "tokenizer_config.json", "add_bos_token", false) && l->family == &gpt2;
     int64_t n = lt_json_size(vocab);
-    lt_str_printf(out, "{\"version\":\"1.0\",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,\"trim_offsets\":true}", yes(prefix));
+    lt_str_printf(out,
+                  "{\"version\":\"1.0\",\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,\"trim_offsets\":true}",
+                  yes(prefix));
     lt_str_puts(out, ",\"decoder\":{\"type\":\"ByteLevel\"},\"post_processor\":");
     if (l->family == &roberta) {
         if (!need_roles(cx, l, CLS, SEP)) return false;
         bool trim = lt_json_want_bool(cx, l->config, "tokenizer_config.json", "trim_offsets", true);
         lt_str_printf(out, "{\"type\":\"RobertaProcessing\",\"trim_offsets\":%s,\"add_prefix_space\":%s", yes(trim), yes(prefix));
         for (int k = 0; k < 2; k++)
-            lt_str_printf(out, ",\"%s\":[\"\",%" PRId64 "]", k ? "sep" : "cls", id_of(l, find_key, vocab, n, l->role[k ? SEP : CLS].text));
+            lt_str_printf(out, ",\"%s\":[\"\",%" PRId64 "]", k ? "sep" : "cls",
+                          id_of(l, find_key, vocab, n, l->role[k ? SEP : CLS].text));
         lt_str_puts(out, "}");
     } else if (bos) {
         if (!need_roles(cx, l, BOS, BOS)) return false;
         static const char first[] = "{\"SpecialToken\":{\"id\":\"bos\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}";
-        lt_str_printf(out, "{\"type\":\"TemplateProcessing\",\"single\":[%s],\"pair\":[%s,{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}]", first, first);
-        lt_str_printf(out, ",\"special_tokens\":{\"bos\":{\"ids\":[%" PRId64 "]}}}", id_of(l, find_key, vocab, n, l->role[BOS].text));
+        lt_str_printf(out,
+                      "{\"type\":\"TemplateProcessing\",\"single\":[%s],\"pair\":[%s,{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}]",
+                      first, first);
+        lt_str_printf(out, ",\"special_tokens\":{\"bos\":{\"ids\":[%" PRId64 "]}}}",
+                      id_of(l, find_key, vocab, n, l->role[BOS].text));
     } else {
         lt_str_puts(out, "{\"type\":\"ByteLevel\",\"trim_offsets\":false}");
     }

@@ -17,7 +17,8 @@ bool lt_model_vocab(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *w
     for (const char *key; lt_json_each(vocab, &iter, &key, &v);) {
         int64_t id = lt_json_int(v, -1);
         if (lt_json_is(v) != LT_JSON_INT || id < 0 || id >= most)
-            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s.vocab: \"%s\": expected an id from 0 to %" PRId64, t->file, where, key, most - 1);
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s.vocab: \"%s\": expected an id from 0 to %" PRId64, t->file, where,
+                              key, most - 1);
         if (!lt_vocab_add(cx, &t->vocab, key, strlen(key), (int32_t)id)) return false;
     }
     lt_scope scope = lt_open(cx, t->file);

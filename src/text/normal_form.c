@@ -10,8 +10,8 @@
 
 typedef struct {
     uint32_t c;
-    uint8_t class;        /* canonical combining class */
-    int32_t change;       /* as lt_edit_put wants it */
+    uint8_t class;  /* canonical combining class */
+    int32_t change; /* as lt_edit_put wants it */
 } item;
 typedef struct {
     item *at;
@@ -115,9 +115,11 @@ static bool nfkd(lt_ctx *cx, const void *self, lt_piece *p) { return lt_normal_f
 static bool nfc(lt_ctx *cx, const void *self, lt_piece *p) { return lt_normal_form(cx, p, LT_NFC); }
 static bool nfkc(lt_ctx *cx, const void *self, lt_piece *p) { return lt_normal_form(cx, p, LT_NFKC); }
 
-const lt_part_kind lt_normalizer_nfd = {.is = {"normalizer", "NFD", "canonical decomposition", "UAX #15"}, .parse = lt_part_plain, .normalize = nfd};
-const lt_part_kind lt_normalizer_nfkd = {.is = {"normalizer", "NFKD", "compatibility decomposition", "UAX #15"},
-                                         .parse = lt_part_plain, .normalize = nfkd};
-const lt_part_kind lt_normalizer_nfc = {.is = {"normalizer", "NFC", "canonical composition", "UAX #15"}, .parse = lt_part_plain, .normalize = nfc};
-const lt_part_kind lt_normalizer_nfkc = {.is = {"normalizer", "NFKC", "compatibility composition", "UAX #15"},
-                                         .parse = lt_part_plain, .normalize = nfkc};
+const lt_part_kind lt_normalizer_nfd = {
+    .is = {"normalizer", "NFD", "canonical decomposition", "UAX #15"}, .parse = lt_part_plain, .normalize = nfd};
+const lt_part_kind lt_normalizer_nfkd = {
+    .is = {"normalizer", "NFKD", "compatibility decomposition", "UAX #15"}, .parse = lt_part_plain, .normalize = nfkd};
+const lt_part_kind lt_normalizer_nfc = {
+    .is = {"normalizer", "NFC", "canonical composition", "UAX #15"}, .parse = lt_part_plain, .normalize = nfc};
+const lt_part_kind lt_normalizer_nfkc = {
+    .is = {"normalizer", "NFKC", "compatibility composition", "UAX #15"}, .parse = lt_part_plain, .normalize = nfkc};

@@ -73,7 +73,7 @@ static bool strip(lt_ctx *cx, const void *self, lt_piece *p)
         to = s;
     }
     uint32_t skip = (uint32_t)(from - p->text);
-    *p = (lt_piece){from, p->align ? p->align + skip : NULL, (uint32_t)(to - from), p->base + skip, p->id};
+    *p = (lt_piece){from, p->align ? p->align + skip : NULL, (uint32_t)(to - from), p->base + skip, p->id, p->most};
     return true;
 }
 
@@ -91,8 +91,10 @@ static bool map_all(lt_ctx *cx, lt_piece *p, uint32_t (*map)(uint32_t))
         int n = lt_utf8_next(s, end, &c);
         s += n;
         c = map(c);
-        if (c == DROP) lt_edit_skip(&e, (uint32_t)n);
-        else lt_edit_put(&e, c, 0);
+        if (c == DROP)
+            lt_edit_skip(&e, (uint32_t)n);
+        else
+            lt_edit_put(&e, c, 0);
     }
     return lt_edit_end(&e, p);
 }
@@ -104,8 +106,8 @@ static bool strip_accents(lt_ctx *cx, const void *self, lt_piece *p) { return ma
 static uint32_t nmt_map(uint32_t c)
 {
     if ((c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F) return DROP;
-    bool blank = c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
-                 c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+    bool blank = c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 ||
+                 c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
     return blank ? ' ' : c;
 }
 static bool nmt(lt_ctx *cx, const void *self, lt_piece *p) { return map_all(cx, p, nmt_map); }
@@ -149,13 +151,19 @@ static bool prepend(lt_ctx *cx, const void *self, lt_piece *p)
 static bool byte_level(lt_ctx *cx, const void *self, lt_piece *p) { return lt_piece_to_byte_level(cx, p); }
 
 const lt_part_kind lt_normalizer_sequence = {.is = {"normalizer", "Sequence", "several normalizers, one after another", ""},
-                                             .parse = parse_sequence, .normalize = run_sequence};
-const lt_part_kind lt_normalizer_lowercase = {.is = {"normalizer", "Lowercase", "lower case", "Unicode"}, .parse = lt_part_plain, .normalize = lowercase};
-const lt_part_kind lt_normalizer_strip = {.is = {"normalizer", "Strip", "no blanks at the ends", ""}, .parse = parse_strip, .normalize = strip};
-const lt_part_kind lt_normalizer_strip_accents = {.is = {"normalizer", "StripAccents", "no combining marks", ""},
-                                                  .parse = lt_part_plain, .normalize = strip_accents};
-const lt_part_kind lt_normalizer_nmt = {.is = {"normalizer", "Nmt", "controls out, blanks unified, as SentencePiece's nmt rules", ""},
-                                        .parse = lt_part_plain, .normalize = nmt};
-const lt_part_kind lt_normalizer_prepend = {.is = {"normalizer", "Prepend", "a text in front", ""}, .parse = parse_prepend, .normalize = prepend};
-const lt_part_kind lt_normalizer_byte_level = {.is = {"normalizer", "ByteLevel", "bytes as printable code points", "GPT-2"},
-                                               .parse = lt_part_plain, .normalize = byte_level};
+                                             .parse = parse_sequence,
+                                             .normalize = run_sequence};
+const lt_part_kind lt_normalizer_lowercase = {
+    .is = {"normalizer", "Lowercase", "lower case", "Unicode"}, .parse = lt_part_plain, .normalize = lowercase};
+const lt_part_kind lt_normalizer_strip = {
+    .is = {"normalizer", "Strip", "no blanks at the ends", ""}, .parse = parse_strip, .normalize = strip};
+const lt_part_kind lt_normalizer_strip_accents = {
+    .is = {"normalizer", "StripAccents", "no combining marks", ""}, .parse = lt_part_plain, .normalize = strip_accents};
+const lt_part_kind lt_normalizer_nmt = {
+    .is = {"normalizer", "Nmt", "controls out, blanks unified, as SentencePiece's nmt rules", ""},
+    .parse = lt_part_plain,
+    .normalize = nmt};
+const lt_part_kind lt_normalizer_prepend = {
+    .is = {"normalizer", "Prepend", "a text in front", ""}, .parse = parse_prepend, .normalize = prepend};
+const lt_part_kind lt_normalizer_byte_level = {
+    .is = {"normalizer", "ByteLevel", "bytes as printable code points", "GPT-2"}, .parse = lt_part_plain, .normalize = byte_level};

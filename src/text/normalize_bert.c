@@ -7,7 +7,7 @@
 
 typedef struct {
     bool clean, chinese, strip, lower;
-    uint8_t ascii[128];   /* what becomes of it; 0xFF: it is dropped */
+    uint8_t ascii[128]; /* what becomes of it; 0xFF: it is dropped */
 } bert_options;
 
 static const void *parse(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where)
@@ -22,8 +22,10 @@ static const void *parse(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const ch
         uint8_t class = lt_char_class(c);
         b->ascii[c] = (uint8_t)c;
         if (b->lower && c >= 'A' && c <= 'Z') b->ascii[c] = (uint8_t)(c + 32);
-        if (b->clean && class & LT_CHAR_REMOVED) b->ascii[c] = 0xFF;
-        else if (b->clean && class & LT_CHAR_SPACE) b->ascii[c] = ' ';
+        if (b->clean && class & LT_CHAR_REMOVED)
+            b->ascii[c] = 0xFF;
+        else if (b->clean && class & LT_CHAR_SPACE)
+            b->ascii[c] = ' ';
     }
     return lt_ok(cx) ? b : NULL;
 }
@@ -37,8 +39,10 @@ static bool filter(lt_ctx *cx, lt_piece *p, bool clean)
         int n = lt_utf8_next(s, end, &c);
         uint8_t class = lt_char_class(c);
         s += n;
-        if (class & (clean ? LT_CHAR_REMOVED : LT_CHAR_MN)) lt_edit_skip(&e, (uint32_t)n);
-        else lt_edit_put(&e, clean && class & LT_CHAR_SPACE ? ' ' : c, 0);
+        if (class & (clean ? LT_CHAR_REMOVED : LT_CHAR_MN))
+            lt_edit_skip(&e, (uint32_t)n);
+        else
+            lt_edit_put(&e, clean && class & LT_CHAR_SPACE ? ' ' : c, 0);
     }
     return lt_edit_end(&e, p);
 }
@@ -95,8 +99,10 @@ static bool walk(lt_ctx *cx, const bert_options *b, lt_piece *p, lt_edit *e)
         uint8_t byte = (uint8_t)*s;
         if (byte < 0x80) {
             s++;
-            if (b->ascii[byte] == 0xFF) lt_edit_skip(e, 1);
-            else lt_edit_put(e, b->ascii[byte], 0);
+            if (b->ascii[byte] == 0xFF)
+                lt_edit_skip(e, 1);
+            else
+                lt_edit_put(e, b->ascii[byte], 0);
             continue;
         }
         uint32_t c;
@@ -105,8 +111,10 @@ static bool walk(lt_ctx *cx, const bert_options *b, lt_piece *p, lt_edit *e)
         lt_edit_skip(e, (uint32_t)n);
         uint8_t class = b->clean ? lt_char_class(c) : 0;
         if (class & LT_CHAR_REMOVED) continue;
-        if (class & LT_CHAR_SPACE) lt_edit_put(e, ' ', 1);
-        else if (!put_char(b, e, c)) return pass_by_pass(cx, b, p);
+        if (class & LT_CHAR_SPACE)
+            lt_edit_put(e, ' ', 1);
+        else if (!put_char(b, e, c))
+            return pass_by_pass(cx, b, p);
     }
     return lt_edit_end(e, p);
 }
@@ -137,5 +145,7 @@ static bool normalize(lt_ctx *cx, const void *self, lt_piece *p)
     return walk(cx, b, p, &e);
 }
 
-const lt_part_kind lt_normalizer_bert = {.is = {"normalizer", "BertNormalizer", "BERT's cleaning, ideographs apart, accents, lower case", "Devlin et al. 2019"},
-                                         .parse = parse, .normalize = normalize};
+const lt_part_kind lt_normalizer_bert = {
+    .is = {"normalizer", "BertNormalizer", "BERT's cleaning, ideographs apart, accents, lower case", "Devlin et al. 2019"},
+    .parse = parse,
+    .normalize = normalize};

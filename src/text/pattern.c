@@ -9,10 +9,10 @@
 
 enum { MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 262144, FIRST_TRIES = 16, MOST_TRIES = 65536 };
 /* What a text may take, in seconds: a hundred times what patterns of published tokenizers do. */
-static const double SECONDS = 0.5, SECONDS_A_BYTE = 1e-6, SLOW_WINDOW = 1e-3;
+static const double SECONDS = 0.1, SECONDS_A_BYTE = 1e-6, SLOW_WINDOW = 1e-3;
 
 struct lt_pattern {
-    const char *text;     /* a literal, not empty; NULL: see code */
+    const char *text; /* a literal, not empty; NULL: see code */
     size_t size;
     pcre2_code *code;
     const lt_tokenizer *t;
@@ -29,7 +29,8 @@ static bool compile(lt_ctx *cx, lt_pattern *x, const char *where, const char *re
     lt_str s = {0};
     bool ok = lt_pattern_translate(regex, size, &s);
     lt_fail_if(cx, s.failed, LT_ERR_MEMORY, "%s: %s: no memory to compile it", x->t->file, where);
-    lt_fail_if(cx, !ok, LT_ERR_UNSUPPORTED, "%s: %s: in the regular expression, %s is not supported", x->t->file, where, s.data ? s.data : "this");
+    lt_fail_if(cx, !ok, LT_ERR_UNSUPPORTED, "%s: %s: in the regular expression, %s is not supported", x->t->file, where,
+               s.data ? s.data : "this");
     pcre2_compile_context *how = lt_ok(cx) ? pcre2_compile_context_create(NULL) : NULL;
     int error = 0;
     PCRE2_SIZE at = 0;
@@ -82,7 +83,7 @@ typedef struct {
     uint32_t size;
     pcre2_match_data *data;
     pcre2_match_context *how;
-    uint32_t tries;       /* places to try before the next look at the clock */
+    uint32_t tries; /* places to try before the next look at the clock */
     double now, until, cpu_until;
 } matcher;
 
@@ -112,9 +113,12 @@ static int match_window(matcher *m, uint32_t at)
 
 static int give_up(matcher *m, int rc)
 {
-    bool slow = rc == PCRE2_ERROR_NOMATCH || rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT;
-    if (slow) lt_fail(m->cx, LT_ERR_INPUT, "%s: a pattern takes too long on a text of %" PRIu32 " bytes", m->x->t->file, m->size);
-    else lt_fail(m->cx, LT_ERR_MEMORY, "%s: a pattern could not be matched (PCRE2 error %d)", m->x->t->file, rc);
+    bool slow =
+        rc == PCRE2_ERROR_NOMATCH || rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT;
+    if (slow)
+        lt_fail(m->cx, LT_ERR_INPUT, "%s: a pattern takes too long on a text of %" PRIu32 " bytes", m->x->t->file, m->size);
+    else
+        lt_fail(m->cx, LT_ERR_MEMORY, "%s: a pattern could not be matched (PCRE2 error %d)", m->x->t->file, rc);
     return -1;
 }
 
@@ -161,7 +165,13 @@ bool lt_pattern_find(lt_ctx *cx, const lt_pattern *x, const char *text, uint32_t
     if (!size) return true;
     if (x->text) return find_literal(x, text, size, found, arg);
     double now = lt_now();
-    matcher m = {.cx = cx, .x = x, .text = text, .size = size, .tries = FIRST_TRIES, .now = now, .until = now + SECONDS + SECONDS_A_BYTE * size};
+    matcher m = {.cx = cx,
+                 .x = x,
+                 .text = text,
+                 .size = size,
+                 .tries = FIRST_TRIES,
+                 .now = now,
+                 .until = now + SECONDS + SECONDS_A_BYTE * size};
     m.data = pcre2_match_data_create_from_pattern(x->code, NULL);
     m.how = pcre2_match_context_create(NULL);
     bool ok = lt_fail_if(cx, !m.data || !m.how, LT_ERR_MEMORY, "no memory to match a pattern");

@@ -8,16 +8,18 @@ enum { MOST_GROUPS = 200 };
 typedef struct {
     const char *s, *end, *begin;
     lt_str *out;
-    size_t atom;          /* where in `out` that begins which a quantifier would repeat */
+    size_t atom; /* where in `out` that begins which a quantifier would repeat */
     size_t group[MOST_GROUPS];
-    int groups;           /* open ones, and where each begins */
-    const char *refused;  /* what is not supported */
+    int groups;          /* open ones, and where each begins */
+    const char *refused; /* what is not supported */
     size_t refused_size;
 } reader;
 
-static const char SPACES[] = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
-static const char NO_SPACES[] = "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"
-                                "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}";
+static const char SPACES[] =
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+static const char NO_SPACES[] =
+    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"
+    "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}";
 static const char HEX[] = "0-9a-fA-F";
 
 static bool refuse(reader *r, const char *what, size_t size)
@@ -69,8 +71,11 @@ static bool put_boundary(reader *r, bool negated)
     r->out = &w;
     put_property(r, "w", 1, false, false, "");
     r->out = out;
-    if (w.failed || !w.data) out->failed = true;
-    else lt_str_printf(out, negated ? "(?:(?<=%s)(?=%s)|(?<!%s)(?!%s))" : "(?:(?<=%s)(?!%s)|(?<!%s)(?=%s))", w.data, w.data, w.data, w.data);
+    if (w.failed || !w.data)
+        out->failed = true;
+    else
+        lt_str_printf(out, negated ? "(?:(?<=%s)(?=%s)|(?<!%s)(?!%s))" : "(?:(?<=%s)(?!%s)|(?<!%s)(?=%s))", w.data, w.data, w.data,
+                      w.data);
     lt_str_free(&w);
     return true;
 }
@@ -82,17 +87,29 @@ static bool escape(reader *r, bool inside)
     if (r->s == r->end) return refuse(r, from, 1);
     char c = *r->s++;
     switch (c) {
-    case 'p': case 'P': return property_escape(r, from, inside);
-    case 'w': case 'W': return put_property(r, inside ? "[w]" : "w", inside ? 3 : 1, inside, c == 'W', from);
-    case 'd': case 'D': return put_property(r, "Nd", 2, inside, c == 'D', from);
-    case 's': return put_members(r, inside, false, SPACES, "", "", "");
-    case 'S': return put_members(r, inside, false, NO_SPACES, "", "", "");
-    case 'h': return put_members(r, inside, false, HEX, "", "", "");
+    case 'p':
+    case 'P':
+        return property_escape(r, from, inside);
+    case 'w':
+    case 'W':
+        return put_property(r, inside ? "[w]" : "w", inside ? 3 : 1, inside, c == 'W', from);
+    case 'd':
+    case 'D':
+        return put_property(r, "Nd", 2, inside, c == 'D', from);
+    case 's':
+        return put_members(r, inside, false, SPACES, "", "", "");
+    case 'S':
+        return put_members(r, inside, false, NO_SPACES, "", "", "");
+    case 'h':
+        return put_members(r, inside, false, HEX, "", "", "");
     case 'H':
         if (inside) return refuse(r, from, 2);
         return put_members(r, inside, true, HEX, "", "", "");
-    case 'v': lt_str_puts(r->out, "\\x{b}"); return true;
-    case 'b': case 'B':
+    case 'v':
+        lt_str_puts(r->out, "\\x{b}");
+        return true;
+    case 'b':
+    case 'B':
         if (!inside) return put_boundary(r, c == 'B');
         if (c == 'B') return refuse(r, from, 2);
         lt_str_puts(r->out, "\\x{8}");
@@ -102,7 +119,8 @@ static bool escape(reader *r, bool inside)
         lt_str_printf(r->out, "\\x{%.4s}", r->s);
         r->s += 4;
         return true;
-    default: break;
+    default:
+        break;
     }
     bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), digit = c >= '0' && c <= '9';
     if (letter && !memchr(inside ? "tnrfaex" : "tnrfaexAzZGRkg", c, inside ? 7 : 14)) return refuse(r, from, 2);
@@ -142,7 +160,8 @@ static bool brackets(reader *r)
 static bool group(reader *r)
 {
     const char *from = r->s - 2, *s = r->s;
-    if (s == r->end || memchr("@~{CR&P|+0123456789", *s, 19)) return refuse(r, from, (size_t)(r->end - from < 3 ? r->end - from : 3));
+    if (s == r->end || memchr("@~{CR&P|+0123456789", *s, 19))
+        return refuse(r, from, (size_t)(r->end - from < 3 ? r->end - from : 3));
     lt_str_puts(r->out, "(?");
     if (memchr(":=!><#('", *s, 8)) return true;
     for (; s < r->end && *s != ')' && *s != ':'; s++) {

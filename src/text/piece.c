@@ -2,6 +2,7 @@
  * five ways there are. Alignments follow Hugging Face tokenizers' NormalizedString, quirks included. */
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "text/tokenizer.h"
 
@@ -26,7 +27,8 @@ bool lt_pieces_add(lt_ctx *cx, lt_pieces *ps, const lt_piece *from, uint32_t sta
         ps->at = at;
         ps->capacity = (int32_t)capacity;
     }
-    ps->at[ps->n++] = (lt_piece){from->text + start, from->align ? from->align + start : NULL, end - start, from->base + start, id};
+    ps->at[ps->n++] =
+        (lt_piece){from->text + start, from->align ? from->align + start : NULL, end - start, from->base + start, id, 0};
     return true;
 }
 
@@ -73,8 +75,15 @@ static uint32_t size_at(const lt_piece *p, uint32_t at)
     return c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
 }
 
+uint32_t lt_most_bytes(uint32_t size) { return size < (1u << 24) ? size * 64 + 256 : INT32_MAX; }
+
 static bool make_room(lt_edit *e)
 {
+    if (e->from->most && e->size > e->from->most) {
+        lt_fail(e->cx, LT_ERR_INPUT, "a text of %" PRIu32 " bytes grows beyond all measure when it is normalised", e->from->size);
+        e->failed = true;
+        return false;
+    }
     int64_t capacity = e->capacity, again = e->capacity;
     e->text = lt_scope_grow(e->cx, e->text, e->size, 4, &capacity, 1);
     if (e->text) e->align = lt_scope_grow(e->cx, e->align, e->size, 4, &again, sizeof *e->align);
@@ -104,7 +113,9 @@ void lt_edit_skip(lt_edit *e, uint32_t bytes) { e->at += bytes; }
 bool lt_edit_end(lt_edit *e, lt_piece *p)
 {
     if (e->failed) return false;
-    if (e->size > INT32_MAX) return lt_fail_if(e->cx, true, LT_ERR_INPUT, "a text of %" PRId64 " bytes once normalised, expected less than 2 GiB", e->size);
+    if (e->size > INT32_MAX)
+        return lt_fail_if(e->cx, true, LT_ERR_INPUT, "a text of %" PRId64 " bytes once normalised, expected less than 2 GiB",
+                          e->size);
     p->text = e->text;
     p->align = e->align;
     p->size = (uint32_t)e->size;
@@ -129,10 +140,17 @@ bool lt_cut_put(lt_cut *c, uint32_t start, uint32_t end, bool match)
     case LT_CUT_REMOVED:
         if (match) return release(c);
         break;
-    case LT_CUT_ISOLATED: break;
-    case LT_CUT_CONTIGUOUS: join = c->held && match == before; break;
-    case LT_CUT_PREVIOUS: join = c->held && match && !before; break;
-    case LT_CUT_NEXT: join = c->held && !match && before; break;
+    case LT_CUT_ISOLATED:
+        break;
+    case LT_CUT_CONTIGUOUS:
+        join = c->held && match == before;
+        break;
+    case LT_CUT_PREVIOUS:
+        join = c->held && match && !before;
+        break;
+    case LT_CUT_NEXT:
+        join = c->held && !match && before;
+        break;
     }
     if (join) {
         c->end = end;
@@ -146,7 +164,8 @@ bool lt_cut_put(lt_cut *c, uint32_t start, uint32_t end, bool match)
 
 bool lt_cut_end(lt_cut *c) { return release(c); }
 
-bool lt_cut_behavior_parse(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *otherwise, lt_cut_behavior *out)
+bool lt_cut_behavior_parse(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *otherwise,
+                           lt_cut_behavior *out)
 {
     static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
     const lt_json *v = lt_json_get(o, "behavior");
@@ -156,6 +175,22 @@ bool lt_cut_behavior_parse(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, 
             *out = (lt_cut_behavior)i;
             return true;
         }
-    return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: %s.behavior: expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous",
-                      t->file, where);
+    return lt_fail_if(cx, true, LT_ERR_INPUT,
+                      "%s: %s.behavior: expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", t->file,
+                      where);
+}
+
+/* ---- time ---- */
+
+bool lt_patient(lt_ctx *cx, lt_patience *p, int32_t i)
+{
+    if ((i & 7) != 7) return true;
+    double now = lt_now(), allowed = 1 + 1e-4 * i;
+    if (p->wall <= 0) p->wall = now;
+    if (now - p->wall <= allowed) return true;
+    struct timespec t = {0}; /* others may have slowed this thread: ask its own clock */
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    double cpu = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    if (p->cpu <= 0) p->cpu = cpu;
+    return lt_fail_if(cx, cpu - p->cpu > allowed, LT_ERR_INPUT, "patterns take too long on a text");
 }

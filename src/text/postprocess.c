@@ -5,7 +5,7 @@
 #include "text/kinds.h"
 #include "text/unicode.h"
 
-enum { FIRST = -1, SECOND = -2, MOST_TRIMS = 4 };
+enum { FIRST = -1, SECOND = -2, MOST_TRIMS = 4, MOST_SLOTS = 4096 };
 
 static bool lay_out(lt_ctx *cx, lt_tokenizer *t, const char *where, lt_layout *layout, const lt_slot *slots, int32_t n)
 {
@@ -23,7 +23,8 @@ static bool begin_layout(lt_ctx *cx, lt_tokenizer *t, const char *where)
 {
     bool again = t->post.laid_out;
     t->post.laid_out = true;
-    return lt_fail_if(cx, again, LT_ERR_UNSUPPORTED, "%s: %s: a second part that adds special tokens is not supported", t->file, where);
+    return lt_fail_if(cx, again, LT_ERR_UNSUPPORTED, "%s: %s: a second part that adds special tokens is not supported", t->file,
+                      where);
 }
 
 /* One that a fixed layout names: ["[SEP]", 102]. */
@@ -41,7 +42,8 @@ static bool read_pair(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const
 static const void *parse_bert(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where)
 {
     int32_t cls, sep;
-    if (!read_pair(cx, t, o, where, "cls", &cls) || !read_pair(cx, t, o, where, "sep", &sep) || !begin_layout(cx, t, where)) return NULL;
+    if (!read_pair(cx, t, o, where, "cls", &cls) || !read_pair(cx, t, o, where, "sep", &sep) || !begin_layout(cx, t, where))
+        return NULL;
     lt_slot slots[] = {{cls, 0}, {FIRST, 0}, {sep, 0}, {SECOND, 1}, {sep, 1}};
     return lay_out(cx, t, where, &t->post.single, slots, 3) && lay_out(cx, t, where, &t->post.pair, slots, 5) ? t : NULL;
 }
@@ -50,7 +52,8 @@ static bool add_trim(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *
 {
     bool trim = lt_part_bool(cx, t, o, where, "trim_offsets", true), keep = lt_part_bool(cx, t, o, where, "add_prefix_space", true);
     if (!lt_ok(cx) || !trim) return lt_ok(cx);
-    if (t->post.trims == MOST_TRIMS) return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: %s: offsets are trimmed too often", t->file, where);
+    if (t->post.trims == MOST_TRIMS)
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: %s: offsets are trimmed too often", t->file, where);
     t->post.trim[t->post.trims++].keep_prefix = keep;
     return true;
 }
@@ -58,7 +61,8 @@ static bool add_trim(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *
 static const void *parse_roberta(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where)
 {
     int32_t cls, sep;
-    if (!read_pair(cx, t, o, where, "cls", &cls) || !read_pair(cx, t, o, where, "sep", &sep) || !begin_layout(cx, t, where)) return NULL;
+    if (!read_pair(cx, t, o, where, "cls", &cls) || !read_pair(cx, t, o, where, "sep", &sep) || !begin_layout(cx, t, where))
+        return NULL;
     lt_slot slots[] = {{cls, 0}, {FIRST, 0}, {sep, 0}, {sep, 0}, {SECOND, 0}, {sep, 0}};
     if (!lay_out(cx, t, where, &t->post.single, slots, 3) || !lay_out(cx, t, where, &t->post.pair, slots, 6)) return NULL;
     return add_trim(cx, t, o, where) ? t : NULL;
@@ -71,11 +75,13 @@ static const lt_json *special_ids(lt_ctx *cx, const lt_tokenizer *t, const lt_js
 {
     const lt_json *ids = lt_json_get(lt_json_get(special, name), "ids");
     if (lt_json_is(ids) != LT_JSON_ARRAY)
-        return lt_fail(cx, LT_ERR_INPUT, "%s: %s.special_tokens: no ids for \"%s\", which the template names", t->file, where, name);
+        return lt_fail(cx, LT_ERR_INPUT, "%s: %s.special_tokens: no ids for \"%s\", which the template names", t->file, where,
+                       name);
     for (int64_t i = 0; i < lt_json_size(ids); i++) {
         int64_t id = lt_json_int(lt_json_at(ids, i), -1);
         if (id < 0 || id > INT32_MAX)
-            return lt_fail(cx, LT_ERR_INPUT, "%s: %s.special_tokens: \"%s\": expected ids that are not negative", t->file, where, name);
+            return lt_fail(cx, LT_ERR_INPUT, "%s: %s.special_tokens: \"%s\": expected ids that are not negative", t->file, where,
+                           name);
     }
     return ids;
 }
@@ -87,20 +93,25 @@ typedef struct {
 
 static bool add_slot(lt_ctx *cx, slots *s, int32_t id, int64_t type)
 {
+    if (s->n == MOST_SLOTS)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "post_processor: a template of more than %d tokens", MOST_SLOTS);
     s->at = lt_scope_grow(cx, s->at, s->n, 1, &s->capacity, sizeof *s->at);
     if (s->at) s->at[s->n++] = (lt_slot){id, (int32_t)type};
     return s->at != NULL;
 }
 
 /* {"Sequence": {"id": "A", "type_id": 0}} or {"SpecialToken": {"id": "[CLS]", "type_id": 0}} */
-static bool read_template_piece(lt_ctx *cx, const lt_tokenizer *t, const lt_json *piece, const lt_json *special, const char *where, bool pair, slots *out)
+static bool read_template_piece(lt_ctx *cx, const lt_tokenizer *t, const lt_json *piece, const lt_json *special, const char *where,
+                                bool pair, slots *out)
 {
-    const lt_json *sequence = lt_json_get(piece, "Sequence"), *token = lt_json_get(piece, "SpecialToken"), *o = sequence ? sequence : token;
+    const lt_json *sequence = lt_json_get(piece, "Sequence"), *token = lt_json_get(piece, "SpecialToken"),
+                  *o = sequence ? sequence : token;
     const char *id = lt_json_text(lt_json_get(o, "id"), NULL);
     int64_t type = lt_json_int(lt_json_get(o, "type_id"), -1);
     if (!id || type < 0 || type > INT32_MAX || lt_json_size(piece) != 1 || (sequence && strcmp(id, "A") && strcmp(id, "B")))
         return lt_fail_if(cx, true, LT_ERR_INPUT,
-                          "%s: %s: expected templates of {\"Sequence\": {\"id\": \"A\" or \"B\", \"type_id\"}} and {\"SpecialToken\": {\"id\", \"type_id\"}}",
+                          "%s: %s: expected templates of {\"Sequence\": {\"id\": \"A\" or \"B\", \"type_id\"}} and "
+                          "{\"SpecialToken\": {\"id\", \"type_id\"}}",
                           t->file, where);
     if (sequence) {
         bool second = !strcmp(id, "B");
@@ -121,9 +132,9 @@ static bool read_template(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const c
     slots s = {0};
     lt_scope scope = lt_open(cx, NULL);
     bool ok = true;
-    for (int64_t i = 0; ok && i < lt_json_size(list); i++) ok = read_template_piece(cx, t, lt_json_at(list, i), special, where, pair, &s);
-    ok = ok && lt_fail_if(cx, s.n > INT32_MAX / 64, LT_ERR_INPUT, "%s: %s: %" PRId64 " tokens", t->file, where, s.n) &&
-         lay_out(cx, t, where, layout, s.at, (int32_t)s.n);
+    for (int64_t i = 0; ok && i < lt_json_size(list); i++)
+        ok = read_template_piece(cx, t, lt_json_at(list, i), special, where, pair, &s);
+    ok = ok && lay_out(cx, t, where, layout, s.at, (int32_t)s.n);
     lt_end(cx, scope);
     return ok;
 }
@@ -131,7 +142,9 @@ static bool read_template(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const c
 static const void *parse_template(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where)
 {
     return begin_layout(cx, t, where) && read_template(cx, t, o, where, false, &t->post.single) &&
-                   read_template(cx, t, o, where, true, &t->post.pair) ? t : NULL;
+                   read_template(cx, t, o, where, true, &t->post.pair)
+               ? t
+               : NULL;
 }
 
 /* ---- ByteLevel, Sequence ---- */
@@ -152,9 +165,11 @@ static const void *parse_sequence(lt_ctx *cx, lt_tokenizer *t, const lt_json *o,
 bool lt_post_truncate(lt_ctx *cx, const lt_post *post, bool pair, const lt_encode_options *o, int32_t n[2])
 {
     int32_t added = !post->laid_out || o->no_special ? 0 : pair ? post->pair.added : post->single.added;
-    if (o->max_tokens <= 0) return lt_fail_if(cx, o->max_tokens < 0, LT_ERR_USAGE, "max_tokens is %" PRId32 ", expected at least 0", o->max_tokens);
+    if (o->max_tokens <= 0)
+        return lt_fail_if(cx, o->max_tokens < 0, LT_ERR_USAGE, "max_tokens is %" PRId32 ", expected at least 0", o->max_tokens);
     if (o->max_tokens < added)
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "max_tokens is %" PRId32 ", expected at least %" PRId32 ", for special tokens", o->max_tokens, added);
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "max_tokens is %" PRId32 ", expected at least %" PRId32 ", for special tokens",
+                          o->max_tokens, added);
     int32_t room = o->max_tokens - added;
     if (!pair) {
         if (n[0] > room) n[0] = room;
@@ -209,12 +224,18 @@ void lt_post_trim(const lt_tokenizer *t, lt_tokens *ts)
             int32_t e = t->vocab.by_id[x->id];
             lt_count_blanks(t->vocab.text + t->vocab.entry[e].offset, t->vocab.entry[e].size, &before, &after);
         }
-        for (int32_t k = 0; k < t->post.trims; k++) trim_token(x, i == 0, t->post.trim[k].keep_prefix, (uint32_t)before, (uint32_t)after);
+        for (int32_t k = 0; k < t->post.trims; k++)
+            trim_token(x, i == 0, t->post.trim[k].keep_prefix, (uint32_t)before, (uint32_t)after);
     }
 }
 
-const lt_part_kind lt_post_bert = {.is = {"post-processor", "BertProcessing", "[CLS] A [SEP] B [SEP]", "Devlin et al. 2019"}, .parse = parse_bert};
-const lt_part_kind lt_post_roberta = {.is = {"post-processor", "RobertaProcessing", "<s> A </s></s> B </s>", "Liu et al. 2019"}, .parse = parse_roberta};
-const lt_part_kind lt_post_template = {.is = {"post-processor", "TemplateProcessing", "special tokens where a template says", ""}, .parse = parse_template};
-const lt_part_kind lt_post_byte_level = {.is = {"post-processor", "ByteLevel", "offsets without blanks", "GPT-2"}, .parse = parse_byte_level};
-const lt_part_kind lt_post_sequence = {.is = {"post-processor", "Sequence", "several post-processors, one after another", ""}, .parse = parse_sequence};
+const lt_part_kind lt_post_bert = {.is = {"post-processor", "BertProcessing", "[CLS] A [SEP] B [SEP]", "Devlin et al. 2019"},
+                                   .parse = parse_bert};
+const lt_part_kind lt_post_roberta = {.is = {"post-processor", "RobertaProcessing", "<s> A </s></s> B </s>", "Liu et al. 2019"},
+                                      .parse = parse_roberta};
+const lt_part_kind lt_post_template = {.is = {"post-processor", "TemplateProcessing", "special tokens where a template says", ""},
+                                       .parse = parse_template};
+const lt_part_kind lt_post_byte_level = {.is = {"post-processor", "ByteLevel", "offsets without blanks", "GPT-2"},
+                                         .parse = parse_byte_level};
+const lt_part_kind lt_post_sequence = {.is = {"post-processor", "Sequence", "several post-processors, one after another", ""},
+                                       .parse = parse_sequence};

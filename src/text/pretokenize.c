@@ -13,7 +13,8 @@ bool lt_pretokenize(lt_ctx *cx, const lt_part *part, lt_pieces *ps)
         return true;
     }
     lt_pieces out = {0};
-    for (int32_t i = 0; i < ps->n; i++) {
+    lt_patience patience = {0};
+    for (int32_t i = 0; i < ps->n && lt_patient(cx, &patience, i); i++) {
         const lt_piece *p = &ps->at[i];
         bool ok = p->id >= 0 ? lt_pieces_add(cx, &out, p, 0, p->size, p->id) : part->kind->cut(cx, part->self, p, &out);
         if (!ok) return false;
@@ -108,13 +109,18 @@ static bool cut_digits(lt_ctx *cx, const void *self, const lt_piece *p, lt_piece
     return cut_at_class(cx, p, out, LT_CHAR_NUMERIC, *(const lt_cut_behavior *)self);
 }
 
-const lt_part_kind lt_pre_sequence = {.is = {"pre-tokenizer", "Sequence", "several pre-tokenizers, one after another", ""}, .parse = parse_sequence};
-const lt_part_kind lt_pre_bert = {.is = {"pre-tokenizer", "BertPreTokenizer", "words, and each punctuation mark alone", "Devlin et al. 2019"},
-                                  .parse = lt_part_plain, .cut = cut_bert};
-const lt_part_kind lt_pre_whitespace = {.is = {"pre-tokenizer", "Whitespace", "words and runs of other marks", ""},
-                                        .parse = lt_part_plain, .cut = cut_whitespace};
+const lt_part_kind lt_pre_sequence = {.is = {"pre-tokenizer", "Sequence", "several pre-tokenizers, one after another", ""},
+                                      .parse = parse_sequence};
+const lt_part_kind lt_pre_bert = {
+    .is = {"pre-tokenizer", "BertPreTokenizer", "words, and each punctuation mark alone", "Devlin et al. 2019"},
+    .parse = lt_part_plain,
+    .cut = cut_bert};
+const lt_part_kind lt_pre_whitespace = {
+    .is = {"pre-tokenizer", "Whitespace", "words and runs of other marks", ""}, .parse = lt_part_plain, .cut = cut_whitespace};
 const lt_part_kind lt_pre_whitespace_split = {.is = {"pre-tokenizer", "WhitespaceSplit", "what stands between blanks", ""},
-                                              .parse = lt_part_plain, .cut = cut_whitespace_split};
-const lt_part_kind lt_pre_punctuation = {.is = {"pre-tokenizer", "Punctuation", "cuts at punctuation marks", ""},
-                                         .parse = parse_punctuation, .cut = cut_punctuation};
-const lt_part_kind lt_pre_digits = {.is = {"pre-tokenizer", "Digits", "numbers, or each digit, alone", ""}, .parse = parse_digits, .cut = cut_digits};
+                                              .parse = lt_part_plain,
+                                              .cut = cut_whitespace_split};
+const lt_part_kind lt_pre_punctuation = {
+    .is = {"pre-tokenizer", "Punctuation", "cuts at punctuation marks", ""}, .parse = parse_punctuation, .cut = cut_punctuation};
+const lt_part_kind lt_pre_digits = {
+    .is = {"pre-tokenizer", "Digits", "numbers, or each digit, alone", ""}, .parse = parse_digits, .cut = cut_digits};

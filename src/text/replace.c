@@ -101,5 +101,7 @@ static bool cut_split(lt_ctx *cx, const void *self, const lt_piece *p, lt_pieces
 }
 
 const lt_part_kind lt_normalizer_replace = {.is = {"normalizer", "Replace", "a pattern's matches replaced", ""},
-                                            .parse = lt_replacement_parse, .normalize = lt_replace_all};
-const lt_part_kind lt_pre_split = {.is = {"pre-tokenizer", "Split", "cuts at a pattern's matches", ""}, .parse = parse_split, .cut = cut_split};
+                                            .parse = lt_replacement_parse,
+                                            .normalize = lt_replace_all};
+const lt_part_kind lt_pre_split = {
+    .is = {"pre-tokenizer", "Split", "cuts at a pattern's matches", ""}, .parse = parse_split, .cut = cut_split};

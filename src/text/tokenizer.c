@@ -46,7 +46,8 @@ static bool check_version(lt_ctx *cx, const lt_tokenizer *t, const lt_json *root
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: expected an object, as in a tokenizer.json", t->file);
     const char *version = lt_json_want_text(cx, root, t->file, "version", "1.0");
     if (!lt_ok(cx)) return false;
-    return lt_fail_if(cx, strcmp(version, "1.0") != 0, LT_ERR_UNSUPPORTED, "%s: version: \"%s\" is not known (known: 1.0)", t->file, version);
+    return lt_fail_if(cx, strcmp(version, "1.0") != 0, LT_ERR_UNSUPPORTED, "%s: version: \"%s\" is not known (known: 1.0)", t->file,
+                      version);
 }
 
 /* The model goes first: other parts look tokens up. Truncation and padding are the caller's business, not the file's. */
@@ -55,7 +56,8 @@ static bool read_parts(lt_ctx *cx, lt_tokenizer *t, const lt_json *root)
     static const char *const keys[LT_SLOTS] = {"normalizer", "pre_tokenizer", "model", "post_processor", "decoder"};
     lt_part unused;
     lt_part *const part[LT_SLOTS] = {&t->normalizer, &t->pre_tokenizer, &t->model, &unused, &t->decoder};
-    static const int order[LT_SLOTS] = {LT_SLOT_MODEL, LT_SLOT_NORMALIZER, LT_SLOT_PRE_TOKENIZER, LT_SLOT_POST_PROCESSOR, LT_SLOT_DECODER};
+    static const int order[LT_SLOTS] = {LT_SLOT_MODEL, LT_SLOT_NORMALIZER, LT_SLOT_PRE_TOKENIZER, LT_SLOT_POST_PROCESSOR,
+                                        LT_SLOT_DECODER};
     for (int i = 0; i < LT_SLOTS; i++) {
         int slot = order[i];
         if (!lt_part_parse(cx, t, slot, lt_json_get(root, keys[slot]), keys[slot], part[slot])) return false;
@@ -97,7 +99,8 @@ static lt_tokenizer *open_file(lt_ctx *cx, const char *dir, const char *path)
     bool txt = ends_with(path, ".txt");
     if (!txt && !ends_with(path, "vocab.json")) return parse_file(cx, path);
     const char *merges = txt ? NULL : lt_path_join(cx, dir, "merges.txt");
-    bool ok = txt ? lt_tokenizer_from_vocab_txt(cx, dir, path, &json) : merges && lt_tokenizer_from_merges(cx, dir, path, merges, &json);
+    bool ok =
+        txt ? lt_tokenizer_from_vocab_txt(cx, dir, path, &json) : merges && lt_tokenizer_from_merges(cx, dir, path, merges, &json);
     ok = lt_fail_if(cx, ok && json.failed, LT_ERR_MEMORY, "%s: no memory to read it", path) && ok;
     lt_tokenizer *t = ok ? lt_tokenizer_parse(cx, json.data, json.size, path) : NULL;
     lt_str_free(&json);
@@ -112,7 +115,8 @@ static lt_tokenizer *open_directory(lt_ctx *cx, const char *dir)
         if (!path) return NULL;
         if (lt_is_file(path)) return open_file(cx, dir, path);
     }
-    return lt_fail(cx, LT_ERR_INPUT, "%s: no tokenizer here: expected tokenizer.json, vocab.txt, or vocab.json and merges.txt", dir);
+    return lt_fail(cx, LT_ERR_INPUT, "%s: no tokenizer here: expected tokenizer.json, vocab.txt, or vocab.json and merges.txt",
+                   dir);
 }
 
 lt_tokenizer *lt_tokenizer_open(lt_ctx *cx, const char *path)

@@ -16,7 +16,8 @@ typedef struct lt_piece {
     const char *text;     /* well-formed UTF-8, size > 0 once cut */
     const lt_span *align; /* per byte of text, its origin (a whole code point's); NULL: byte i is byte base + i of the original */
     uint32_t size, base;
-    int32_t id;           /* an added token's; -1: still text */
+    int32_t id;    /* an added token's; -1: still text */
+    uint32_t most; /* bytes that normalizers may make of it; 0: not bounded */
 } lt_piece;
 typedef struct lt_pieces { /* grows in the context's scope */
     lt_piece *at;
@@ -25,7 +26,7 @@ typedef struct lt_pieces { /* grows in the context's scope */
 
 typedef struct lt_token {
     int32_t id;
-    uint32_t start, end;  /* in the piece while the model works, then in the original: bytes, then code points */
+    uint32_t start, end;               /* in the piece while the model works, then in the original: bytes, then code points */
     int32_t blank_before, blank_after; /* blanks in an added token's text; -1: look at the vocabulary's */
 } lt_token;
 typedef struct lt_tokens { /* grows in the context's scope */
@@ -43,7 +44,7 @@ typedef struct lt_strings {
 } lt_strings;
 
 struct lt_part_kind;
-typedef struct lt_part {  /* kind NULL: absent */
+typedef struct lt_part { /* kind NULL: absent */
     const struct lt_part_kind *kind;
     const void *self;
 } lt_part;
@@ -53,8 +54,8 @@ typedef struct lt_part {  /* kind NULL: absent */
 typedef struct lt_part_kind {
     lt_kind is;
     const void *(*parse)(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where);
-    bool (*normalize)(lt_ctx *cx, const void *self, lt_piece *p);                    /* rewrites p's text */
-    bool (*cut)(lt_ctx *cx, const void *self, const lt_piece *p, lt_pieces *out);    /* appends the pieces of p */
+    bool (*normalize)(lt_ctx *cx, const void *self, lt_piece *p);                 /* rewrites p's text */
+    bool (*cut)(lt_ctx *cx, const void *self, const lt_piece *p, lt_pieces *out); /* appends the pieces of p */
     bool (*tokenize)(lt_ctx *cx, const void *self, const lt_piece *p, lt_tokens *out);
     bool (*decode)(lt_ctx *cx, const void *self, lt_strings *s);
 } lt_part_kind;
@@ -67,17 +68,17 @@ typedef struct lt_sequence {
 
 /* One element of what the post-processor lays out. */
 typedef struct lt_slot {
-    int32_t id;           /* a special token; or -1: the first sequence, -2: the second */
+    int32_t id; /* a special token; or -1: the first sequence, -2: the second */
     int32_t type;
 } lt_slot;
 typedef struct lt_layout {
-    int32_t n, added;     /* slots; those that are special tokens */
+    int32_t n, added; /* slots; those that are special tokens */
     const lt_slot *slot;
 } lt_layout;
-typedef struct lt_trim {  /* offsets leave out blanks at a token's ends */
-    bool keep_prefix;     /* … but for the blank that add_prefix_space may have put there */
+typedef struct lt_trim { /* offsets leave out blanks at a token's ends */
+    bool keep_prefix;    /* … but for the blank that add_prefix_space may have put there */
 } lt_trim;
-typedef struct lt_post {  /* what the post-processor does; filled by its parse */
+typedef struct lt_post { /* what the post-processor does; filled by its parse */
     bool laid_out;
     lt_layout single, pair;
     int32_t trims;
@@ -86,7 +87,7 @@ typedef struct lt_post {  /* what the post-processor does; filled by its parse *
 
 /* Added tokens, found in the text before the model sees it. See added.c. */
 typedef struct lt_added_token {
-    const char *text;     /* owned by the tokenizer */
+    const char *text; /* owned by the tokenizer */
     uint32_t size;
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
@@ -96,25 +97,25 @@ typedef struct lt_pattern_set { /* texts to look for, sorted */
     struct lt_added_match {
         const char *text;
         uint32_t size;
-        int32_t token;    /* index among the added tokens */
-    } *at;
-    uint8_t first[256];   /* 1: some text begins with this byte */
+        int32_t token; /* index among the added tokens */
+    } * at;
+    uint8_t first[256]; /* 1: some text begins with this byte */
 } lt_pattern_set;
 
 struct lt_tokenizer {
-    char *file;           /* where it was read from */
+    char *file; /* where it was read from */
     struct lt_owned *owned;
     lt_tokenizer_info about;
-    lt_vocab vocab;       /* the model's */
+    lt_vocab vocab; /* the model's */
     lt_part normalizer, pre_tokenizer, model, decoder;
     lt_post post;
 
     lt_added_token *added;
     int32_t added_count;
-    lt_vocab added_vocab; /* text → index in `added` */
+    lt_vocab added_vocab;           /* text → index in `added` */
     lt_pattern_set raw, normalized; /* looked for before and after normalisation */
-    int32_t ids;          /* one more than the highest id */
-    const int32_t *added_of_id; /* index in `added`, or -1: `ids` places */
+    int32_t ids;                    /* one more than the highest id */
+    const int32_t *added_of_id;     /* index in `added`, or -1: `ids` places */
 };
 
 /* tokenizer.c: memory that lives as long as the tokenizer, cleared. `destroy` (or NULL) is called before it is freed. */
@@ -140,8 +141,8 @@ const lt_sequence *lt_sequence_parse(lt_ctx *cx, lt_tokenizer *t, int slot, cons
 bool lt_part_bool(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *key, bool otherwise);
 const char *lt_part_text(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where, const char *key, const char *otherwise,
                          size_t *size); /* kept with the tokenizer; may hold NUL bytes */
-int64_t lt_part_int(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *key, int64_t min, int64_t max,
-                    int64_t otherwise);
+int64_t lt_part_int(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *key, int64_t min,
+                    int64_t max, int64_t otherwise);
 
 /* piece.c */
 bool lt_pieces_add(lt_ctx *cx, lt_pieces *ps, const lt_piece *from, uint32_t start, uint32_t end, int32_t id); /* empty: left out */
@@ -155,7 +156,7 @@ void *lt_scope_grow(lt_ctx *cx, void *p, int64_t n, int64_t more, int64_t *capac
 typedef struct lt_edit {
     lt_ctx *cx;
     const lt_piece *from;
-    uint32_t at;          /* the next byte of the old text */
+    uint32_t at; /* the next byte of the old text */
     char *text;
     lt_span *align;
     int64_t size, capacity;
@@ -165,20 +166,30 @@ lt_edit lt_edit_begin(lt_ctx *cx, const lt_piece *from);
 void lt_edit_put(lt_edit *e, uint32_t c, int32_t change);
 void lt_edit_skip(lt_edit *e, uint32_t bytes); /* old text that leaves nothing behind */
 bool lt_edit_end(lt_edit *e, lt_piece *p);     /* p gets the new text */
+/* What `most` is for a text of so many bytes: normalisation forms make up to 11 times as many, hostile ones any number. */
+uint32_t lt_most_bytes(uint32_t size);
+
+/* For loops over pieces, each of which may cost much where patterns are hostile: false, and an error, once the first `i` have
+ * taken this thread far longer than sane ones do. */
+typedef struct lt_patience {
+    double wall, cpu; /* when the loop began, when this thread was first asked; {0} at first */
+} lt_patience;
+bool lt_patient(lt_ctx *cx, lt_patience *p, int32_t i);
 
 /* How a delimiter is treated when text is cut at matches. */
 typedef enum { LT_CUT_REMOVED, LT_CUT_ISOLATED, LT_CUT_PREVIOUS, LT_CUT_NEXT, LT_CUT_CONTIGUOUS } lt_cut_behavior;
-typedef struct lt_cut {   /* receives stretches from left to right, matches or not, that cover the piece */
+typedef struct lt_cut { /* receives stretches from left to right, matches or not, that cover the piece */
     lt_ctx *cx;
     const lt_piece *piece;
     lt_pieces *out;
     lt_cut_behavior behavior;
-    uint32_t start, end;  /* the stretch held back: merging may extend it */
-    bool held, before;    /* is one held; was the last stretch a match */
+    uint32_t start, end; /* the stretch held back: merging may extend it */
+    bool held, before;   /* is one held; was the last stretch a match */
 } lt_cut;
 bool lt_cut_put(lt_cut *c, uint32_t start, uint32_t end, bool match);
 bool lt_cut_end(lt_cut *c);
-bool lt_cut_behavior_parse(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *otherwise, lt_cut_behavior *out);
+bool lt_cut_behavior_parse(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, const char *where, const char *otherwise,
+                           lt_cut_behavior *out);
 
 /* normalize.c, pretokenize.c: run whole parts. */
 bool lt_normalize(lt_ctx *cx, const lt_part *part, lt_piece *p);

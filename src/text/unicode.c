@@ -23,8 +23,10 @@ uint8_t lt_char_class(uint32_t c)
     }
     while (low < high) {
         size_t middle = (low + high + 1) / 2;
-        if (class_run[middle] >> 8 <= c) low = middle;
-        else high = middle - 1;
+        if (class_run[middle] >> 8 <= c)
+            low = middle;
+        else
+            high = middle - 1;
     }
     return (uint8_t)class_run[low];
 }
@@ -57,9 +59,12 @@ static bool is_normalized(uint32_t c)
     size_t low = 0, high = COUNT(not_normalized);
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (c < not_normalized[middle][0]) high = middle;
-        else if (c > not_normalized[middle][1]) low = middle + 1;
-        else return false;
+        if (c < not_normalized[middle][0])
+            high = middle;
+        else if (c > not_normalized[middle][1])
+            low = middle + 1;
+        else
+            return false;
     }
     return true;
 }

@@ -89,8 +89,8 @@ bool lt_vocab_close(lt_ctx *cx, lt_vocab *v)
         const lt_vocab_entry *e = &v->entry[i], *other;
         if (v->by_id[e->id] >= 0) {
             other = &v->entry[v->by_id[e->id]];
-            return lt_fail_if(cx, true, LT_ERR_INPUT, "the id %" PRId32 " stands for \"%s\" and for \"%s\"", e->id, v->text + other->offset,
-                              v->text + e->offset);
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "the id %" PRId32 " stands for \"%s\" and for \"%s\"", e->id,
+                              v->text + other->offset, v->text + e->offset);
         }
         v->by_id[e->id] = i;
     }

@@ -13,19 +13,19 @@ typedef struct lt_vocab_entry {
 } lt_vocab_entry;
 typedef struct lt_vocab_slot {
     uint32_t hash;
-    int32_t entry;        /* -1: empty */
+    int32_t entry; /* -1: empty */
 } lt_vocab_slot;
 typedef struct lt_index { /* finds entries by their text after the first `skip` bytes */
     lt_vocab_slot *slot;
     uint32_t mask, skip;
-    uint32_t longest;     /* bytes, after `skip` */
+    uint32_t longest; /* bytes, after `skip` */
 } lt_index;
 typedef struct lt_vocab {
-    char *text;           /* every entry's, each NUL-terminated */
+    char *text; /* every entry's, each NUL-terminated */
     uint32_t text_size, text_capacity;
     lt_vocab_entry *entry;
     int32_t n, capacity;
-    int32_t *by_id;       /* entry of an id, -1: none; `ids` places; after lt_vocab_close */
+    int32_t *by_id; /* entry of an id, -1: none; `ids` places; after lt_vocab_close */
     int32_t ids;
     lt_index whole;
 } lt_vocab;

@@ -9,10 +9,10 @@ enum { MOST_BYTES = 512 }; /* of beginnings whose hashes are kept */
 
 typedef struct {
     const lt_tokenizer *t;
-    int32_t unk;          /* -1: not in the vocabulary */
+    int32_t unk; /* -1: not in the vocabulary */
     const char *unk_text;
-    int64_t most_chars;   /* a longer word is unknown */
-    lt_index inside;      /* tokens that go on within a word */
+    int64_t most_chars; /* a longer word is unknown */
+    lt_index inside;    /* tokens that go on within a word */
 } wordpiece;
 
 static void destroy(void *self) { lt_free(((wordpiece *)self)->inside.slot); }
@@ -35,8 +35,8 @@ static bool unknown(lt_ctx *cx, const wordpiece *w, const lt_piece *p, lt_tokens
 {
     if (w->unk >= 0) return lt_tokens_add(cx, out, w->unk, 0, p->size);
     int size = p->size < 40 ? (int)p->size : 40;
-    return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: model.unk_token: \"%s\" is not in the vocabulary, and \"%.*s\" needs it", w->t->file,
-                      w->unk_text, size, p->text);
+    return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: model.unk_token: \"%s\" is not in the vocabulary, and \"%.*s\" needs it",
+                      w->t->file, w->unk_text, size, p->text);
 }
 
 /* The longest token that text[start …] begins with; -1: none. Sets *end behind it. */
@@ -90,4 +90,5 @@ static bool tokenize(lt_ctx *cx, const void *self, const lt_piece *p, lt_tokens 
     return true;
 }
 
-const lt_part_kind lt_model_wordpiece = {.is = {"model", "WordPiece", "longest tokens first", "Wu et al. 2016"}, .parse = parse, .tokenize = tokenize};
+const lt_part_kind lt_model_wordpiece = {
+    .is = {"model", "WordPiece", "longest tokens first", "Wu et al. 2016"}, .parse = parse, .tokenize = tokenize};

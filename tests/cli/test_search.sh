@@ -90,6 +90,19 @@ like "$rc $out" '^0 \{"documents":2,' "a folder: a document a file"
 run lathe search "$T/folder.idx" other
 is "$(ids)" "b.md " "… by its path"
 
+# Stopped while a reading thread waits for more documents.
+mkfifo "$T/fifo"
+"$LATHE" index "$X" "$M" "$T/fifo" --batch-tokens 64 --threads 2 2>"$T/err" &
+pid=$!
+exec 3>"$T/fifo"
+seq 20000 >&3
+sleep 0.3
+kill -TERM $pid
+rc=0; wait $pid || rc=$?
+exec 3>&-
+is "$rc:$(<"$T/err")" "143:" "index: SIGTERM while it waits for input"
+is "$(cksum <"$X")$(find "$T" -name '.x.idx*')" "$before" "… the old index stays, and nothing else"
+
 if command -v script >/dev/null; then
     run script -qec "TERM=xterm '$LATHE' search '$X' apple --mode bm25" /dev/null
     like "$out" $'Fruit.*\033\\[1mapple\033\\[0m' "on a terminal: the match in bold"

@@ -1,5 +1,5 @@
-/* Fuzzes the readers of documents: the first byte chooses the kind of file, or a folder with the file in it. Whatever the bytes, documents
- * have an id and texts of the sizes they say, and reading ends. For clang's -fsanitize=fuzzer. */
+/* Fuzzes the readers of documents: the first byte chooses the kind of file, or a folder with the file in it. Whatever the
+ * bytes, documents have an id and texts of the sizes they say, and reading ends. For clang's -fsanitize=fuzzer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

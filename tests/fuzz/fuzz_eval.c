@@ -1,5 +1,5 @@
-/* Fuzzes the readers of runs and judgements: the first byte says where the input is cut in two. Whatever the bytes, either an error or all measures,
- * each a number; shares lie between 0 and 1. For clang's -fsanitize=fuzzer. */
+/* Fuzzes the readers of runs and judgements: the first byte says where the input is cut in two. Whatever the bytes, either an
+ * error or all measures, each a number; shares lie between 0 and 1. For clang's -fsanitize=fuzzer. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Fuzzes the opening of an index, its check and its searches: the input is the file, or, where it is short, changes to a good one (six bytes each: place,
- * value). Whatever the bytes, an error or an answer; what the check passes can be searched. For clang's -fsanitize=fuzzer. */
+/* Fuzzes the opening of an index, its check and its searches: the input is the file, or, where it is short, changes to a good
+ * one (six bytes each: place, value). Whatever the bytes, an error or an answer; what the check passes can be searched. For
+ * clang's -fsanitize=fuzzer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

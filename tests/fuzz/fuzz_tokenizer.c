@@ -22,7 +22,8 @@ static void check(lt_ctx *cx, const lt_tokenizer *t, const lt_encoding *e, const
 
 static void use(lt_ctx *cx, const lt_tokenizer *t, const char *text, size_t size, const char *pair, size_t pair_size)
 {
-    static const lt_encode_options options[] = {{0}, {.byte_offsets = true}, {.no_special = true, .max_tokens = 3}, {.max_tokens = 40}};
+    static const lt_encode_options options[] = {
+        {0}, {.byte_offsets = true}, {.no_special = true, .max_tokens = 3}, {.max_tokens = 40}};
     for (int i = 0; i < 4; i++) {
         lt_scope scope = lt_open(cx, "use");
         lt_encoding *e = lt_encode(cx, t, text, size, pair, pair_size, &options[i]);

@@ -1,5 +1,5 @@
-/* Times every operation of every table, best of many short runs in this thread's processor time (other work on the machine then matters
- * little), in GFLOP/s and as a share of what a loop of nothing but multiply-adds reaches with the same registers. */
+/* Times every operation of every table, best of many short runs in this thread's processor time (other work on the machine then
+ * matters little), in GFLOP/s and as a share of what a loop of nothing but multiply-adds reaches with the same registers. */
 #ifndef LATHE_TESTS_BENCH_H
 #define LATHE_TESTS_BENCH_H
 
@@ -15,8 +15,8 @@ static double cpu_seconds(void)
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */
 
 /* Twelve independent chains: enough for two units of latency 5. Assembly, because this file is compiled for the baseline. */
-#define TWELVE(a, b)                                                                                                             \
-    a "0" b "\n" a "1" b "\n" a "2" b "\n" a "3" b "\n" a "4" b "\n" a "5" b "\n" a "6" b "\n" a "7" b "\n" a "8" b "\n" a "9" b \
+#define TWELVE(a, b)                                                                                                               \
+    a "0" b "\n" a "1" b "\n" a "2" b "\n" a "3" b "\n" a "4" b "\n" a "5" b "\n" a "6" b "\n" a "7" b "\n" a "8" b "\n" a "9" b   \
       "\n" a "10" b "\n" a "11" b "\n"
 #if defined(__x86_64__)
 #define CLOBBERS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm13", "xmm14"
@@ -108,7 +108,8 @@ static void bench_gemm(const lt_kernels *kn, double top)
     printf("\n");
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const int64_t n = shapes[s][0], k = shapes[s][1];
-        float *w = numbers(n * k), *p = numbers((int64_t)lt_packed_bytes(kn, n, k) / 4), *a = numbers(512 * k), *c = numbers(512 * n);
+        float *w = numbers(n * k), *p = numbers((int64_t)lt_packed_bytes(kn, n, k) / 4), *a = numbers(512 * k),
+              *c = numbers(512 * n);
         kn->pack(n, k, w, k, 1, p);
         printf("%6lld,%5lld", (long long)n, (long long)k);
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -158,9 +159,20 @@ static void bench_attend(const lt_kernels *kn, double top)
             float *qkv = numbers(n * stride), *out = numbers(n * 384);
             float *scratch = numbers((int64_t)kn->attend_scratch(n, dim, dim) / 4 + 1);
             timed t = {.kn = kn, .m = n, .c = scratch};
-            t.attend = (lt_attend_args){.q = qkv, .k = qkv + 384, .v = qkv + 768, .out = out, .q_stride = stride, .k_stride = stride,
-                                        .v_stride = stride, .out_stride = 384, .nk = n, .dim = dim, .value_dim = dim, .scale = 0.1,
-                                        .nq_total = n, .causal = causal};
+            t.attend = (lt_attend_args){.q = qkv,
+                                        .k = qkv + 384,
+                                        .v = qkv + 768,
+                                        .out = out,
+                                        .q_stride = stride,
+                                        .k_stride = stride,
+                                        .v_stride = stride,
+                                        .out_stride = 384,
+                                        .nk = n,
+                                        .dim = dim,
+                                        .value_dim = dim,
+                                        .scale = 0.1,
+                                        .nq_total = n,
+                                        .causal = causal};
             double rate = 4.0 * (double)(n * n * dim) / best_seconds(run_attend, &t) / (causal ? 2 : 1);
             printf(causal ? "%15.1f %3.0f%%\n" : "%7.1f %3.0f%%", rate * 1e-9, 100 * rate / top);
             free(qkv), free(out), free(scratch);
@@ -175,26 +187,49 @@ static void run_rows_op(const timed *t)
     const lt_kernels *kn = t->kn;
     const int64_t m = t->m, n = t->n;
     switch (t->op) {
-    case B_ADD: kn->add(m * n, t->a, t->b, t->c); break;
-    case B_MUL: kn->mul(m * n, t->a, t->b, t->c); break;
-    case B_SCALE: kn->scale(m * n, 0.5, t->a, t->c); break;
-    case B_ADD_ROW: kn->add_row(m, n, t->a, t->b, t->c); break;
-    case B_LAYER_NORM: kn->layer_norm(m, n, t->a, t->b, t->b, 1e-12, t->c); break;
-    case B_RMS_NORM: kn->rms_norm(m, n, t->a, t->b, 1e-12, t->c); break;
-    case B_SOFTMAX: kn->softmax(m, n, t->a, t->c); break;
-    case B_L2: kn->l2_normalize(m, n, t->a, 1e-12, t->c); break;
-    case B_COL_SUM: kn->col_sum(m, n, t->a, n, t->c); break;
-    case B_COL_MAX: kn->col_max(m, n, t->a, n, t->c); break;
-    case B_PACK: kn->pack(n, m, t->a, m, 1, t->c); break;
-    default: kn->act((lt_act)(t->op - B_ACTS), m * n, t->a, t->c);
+    case B_ADD:
+        kn->add(m * n, t->a, t->b, t->c);
+        break;
+    case B_MUL:
+        kn->mul(m * n, t->a, t->b, t->c);
+        break;
+    case B_SCALE:
+        kn->scale(m * n, 0.5, t->a, t->c);
+        break;
+    case B_ADD_ROW:
+        kn->add_row(m, n, t->a, t->b, t->c);
+        break;
+    case B_LAYER_NORM:
+        kn->layer_norm(m, n, t->a, t->b, t->b, 1e-12, t->c);
+        break;
+    case B_RMS_NORM:
+        kn->rms_norm(m, n, t->a, t->b, 1e-12, t->c);
+        break;
+    case B_SOFTMAX:
+        kn->softmax(m, n, t->a, t->c);
+        break;
+    case B_L2:
+        kn->l2_normalize(m, n, t->a, 1e-12, t->c);
+        break;
+    case B_COL_SUM:
+        kn->col_sum(m, n, t->a, n, t->c);
+        break;
+    case B_COL_MAX:
+        kn->col_max(m, n, t->a, n, t->c);
+        break;
+    case B_PACK:
+        kn->pack(n, m, t->a, m, 1, t->c);
+        break;
+    default:
+        kn->act((lt_act)(t->op - B_ACTS), m * n, t->a, t->c);
     }
 }
 
 static void bench_rows(const lt_kernels *kn)
 {
-    static const char *const name[] = {"add", "mul", "scale", "add_row", "layer_norm", "rms_norm", "softmax", "l2_normalize",
-                                       "col_sum", "col_max", "pack", "none", "relu", "gelu", "gelu_tanh", "quick_gelu", "silu",
-                                       "mish", "tanh", "sigmoid", "relu2"};
+    static const char *const name[] = {"add",          "mul",        "scale",   "add_row", "layer_norm", "rms_norm", "softmax",
+                                       "l2_normalize", "col_sum",    "col_max", "pack",    "none",       "relu",     "gelu",
+                                       "gelu_tanh",    "quick_gelu", "silu",    "mish",    "tanh",       "sigmoid",  "relu2"};
     const int64_t m = 16, n = 384;
     float *a = numbers(m * n), *b = numbers(m * n), *c = numbers(2 * m * n);
     printf("16 x 384 elements in cache, elements/ns:");

@@ -36,7 +36,8 @@ static inline float uniform(void) { return (float)(int64_t)(next_random() >> 40)
 /* Sizes about the borders of tiles and vectors more often than others. */
 static inline int64_t odd_size(int64_t lo, int64_t hi)
 {
-    static const int64_t borders[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 15, 16, 17, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70};
+    static const int64_t borders[] = {1,  2,  3,  4,  5,  6,  7,  8,  11, 12, 13, 15, 16,
+                                      17, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 70};
     int64_t n = between(0, 2) ? borders[between(0, (int64_t)(sizeof borders / sizeof *borders) - 1)] : between(lo, hi);
     return n < lo ? lo : n > hi ? hi : n;
 }
@@ -61,12 +62,18 @@ static inline float draw(data_kind kind)
 {
     static const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, -1e-45f};
     switch (kind) {
-    case ZEROS: return between(0, 1) ? 0.0f : -0.0f;
-    case DENORMAL: return uniform() * FLT_MIN;
-    case LARGE: return uniform() * 1e15f;
-    case EXTREME: return between(0, 1) ? FLT_MAX : -FLT_MAX;
-    case SPECIAL: return between(0, 15) ? uniform() * 4.0f : special[between(0, 9)];
-    default: return uniform();
+    case ZEROS:
+        return between(0, 1) ? 0.0f : -0.0f;
+    case DENORMAL:
+        return uniform() * FLT_MIN;
+    case LARGE:
+        return uniform() * 1e15f;
+    case EXTREME:
+        return between(0, 1) ? FLT_MAX : -FLT_MAX;
+    case SPECIAL:
+        return between(0, 15) ? uniform() * 4.0f : special[between(0, 9)];
+    default:
+        return uniform();
     }
 }
 
@@ -126,8 +133,8 @@ static inline void buffer_check(const buffer *b, const lt_kernels *kn, const cha
         int64_t at = b->block + i - b->data;
         bool inside = at >= 0 && at < b->rows * b->stride && at % b->stride < b->cols;
         if (!inside && bits_of(b->block[i]) != UNTOUCHED)
-            fail_msg("%s %s: wrote outside [%lld, %lld] at element %lld (seed %llu)", kn->isa, op, (long long)b->rows, (long long)b->cols,
-                     (long long)at, (unsigned long long)seed);
+            fail_msg("%s %s: wrote outside [%lld, %lld] at element %lld (seed %llu)", kn->isa, op, (long long)b->rows,
+                     (long long)b->cols, (long long)at, (unsigned long long)seed);
     }
 }
 
@@ -152,8 +159,8 @@ static inline void expect_same(const lt_kernels *kn, const char *op, float got, 
                  (double)got, bits_of(got), (double)want, bits_of(want), (unsigned long long)seed);
 }
 
-static inline void expect_near(const lt_kernels *kn, const char *op, float got, float want, double absolute, double relative, int64_t r,
-                        int64_t c)
+static inline void expect_near(const lt_kernels *kn, const char *op, float got, float want, double absolute, double relative,
+                               int64_t r, int64_t c)
 {
     if (!near(got, want, absolute, relative))
         fail_msg("%s %s: at [%lld, %lld] %.9g, expected %.9g within %g + %g relative (seed %llu)", kn->isa, op, (long long)r,
@@ -168,7 +175,7 @@ static inline void expect_buffers_same(const lt_kernels *kn, const char *op, con
 }
 
 static inline void expect_buffers_near(const lt_kernels *kn, const char *op, const buffer *got, const buffer *want, double absolute,
-                                double relative)
+                                       double relative)
 {
     for (int64_t r = 0; r < got->rows; r++)
         for (int64_t c = 0; c < got->cols; c++)
@@ -177,8 +184,8 @@ static inline void expect_buffers_near(const lt_kernels *kn, const char *op, con
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
-#define EACH_TABLE(kn)                                                                                                           \
-    const lt_kernels *kn = lt_kernels_at(0);                                                                                     \
+#define EACH_TABLE(kn)                                                                                                             \
+    const lt_kernels *kn = lt_kernels_at(0);                                                                                       \
     for (int table_ = 0; (kn = lt_kernels_at(table_)) != NULL; table_++)
 
 static inline const lt_kernels *reference(void) { return lt_kernels_at(0); }

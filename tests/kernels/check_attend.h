@@ -11,11 +11,24 @@ typedef struct attention { /* buffers of one head and what the kernel is told of
 
 static attention attention_new(int64_t nq, int64_t nk, int64_t dim, int64_t value_dim)
 {
-    attention t = {.q = buffer_random(nq, dim, between(0, 9), PLAIN), .k = buffer_random(nk, dim, between(0, 9), PLAIN),
-                   .v = buffer_random(nk, value_dim, between(0, 9), PLAIN), .out = buffer_new(nq, value_dim, between(0, 9))};
-    t.args = (lt_attend_args){.q = t.q.data, .k = t.k.data, .v = t.v.data, .out = t.out.data, .q_stride = t.q.stride,
-                              .k_stride = t.k.stride, .v_stride = t.v.stride, .out_stride = t.out.stride, .nk = nk, .dim = dim,
-                              .value_dim = value_dim, .scale = 3.0 / sqrt((double)dim), .nq_total = nq, .head = 3};
+    attention t = {.q = buffer_random(nq, dim, between(0, 9), PLAIN),
+                   .k = buffer_random(nk, dim, between(0, 9), PLAIN),
+                   .v = buffer_random(nk, value_dim, between(0, 9), PLAIN),
+                   .out = buffer_new(nq, value_dim, between(0, 9))};
+    t.args = (lt_attend_args){.q = t.q.data,
+                              .k = t.k.data,
+                              .v = t.v.data,
+                              .out = t.out.data,
+                              .q_stride = t.q.stride,
+                              .k_stride = t.k.stride,
+                              .v_stride = t.v.stride,
+                              .out_stride = t.out.stride,
+                              .nk = nk,
+                              .dim = dim,
+                              .value_dim = value_dim,
+                              .scale = 3.0 / sqrt((double)dim),
+                              .nq_total = nq,
+                              .head = 3};
     return t;
 }
 
@@ -31,7 +44,8 @@ static void attention_run(const lt_kernels *kn, attention *t, int64_t q0, int64_
     t->args.out = out->data;
     t->args.out_stride = out->stride;
     kn->attend(&t->args, q0, nq, scratch);
-    for (const unsigned char *p = (unsigned char *)scratch + bytes, *end = (unsigned char *)scratch + (bytes + 127) / 64 * 64; p < end; p++)
+    for (const unsigned char *p = (unsigned char *)scratch + bytes, *end = (unsigned char *)scratch + (bytes + 127) / 64 * 64;
+         p < end; p++)
         if (*p != 0xff) fail_msg("%s attend: wrote past its scratch (seed %llu)", kn->isa, (unsigned long long)seed);
     free(scratch);
     buffer_check(out, kn, "attend");
@@ -57,7 +71,8 @@ static void attend_round(const lt_kernels *kn, int64_t nq, int64_t nk, int64_t d
     t.args.causal = between(0, 1);
     if (between(0, 1)) t.args.bias = add_bias, t.args.bias_arg = hidden;
     if (between(0, 3) == 0) t.args.scale = -t.args.scale;
-    for (int64_t q = 0; q < nq; q += kn->attend_block) attention_run(kn, &t, q, nq - q < kn->attend_block ? nq - q : kn->attend_block, &got);
+    for (int64_t q = 0; q < nq; q += kn->attend_block)
+        attention_run(kn, &t, q, nq - q < kn->attend_block ? nq - q : kn->attend_block, &got);
     attention_run(reference(), &t, 0, nq, &t.out);
     /* Scores of at most 10 or so are rounded to 1e-6, which is their exponentials' relative error; values are at most 1. */
     expect_buffers_near(kn, "attend", &got, &t.out, 5e-6, 0);

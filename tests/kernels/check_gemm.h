@@ -66,8 +66,10 @@ static void test_gemm_product(void **unused)
         buffer got = buffer_new(m, n, between(0, 9)), want = buffer_new(m, n, 0);
         product(kn, &a, &w, &got, NULL);
         product(reference(), &a, &w, &want, NULL);
-        if (fuses(kn)) expect_buffers_same(kn, "gemm", &got, &want);
-        else expect_product_near(kn, &a, &w, &got, &want);
+        if (fuses(kn))
+            expect_buffers_same(kn, "gemm", &got, &want);
+        else
+            expect_product_near(kn, &a, &w, &got, &want);
         buffer_free(&a), buffer_free(&w), buffer_free(&got), buffer_free(&want);
     }
 }
@@ -123,7 +125,8 @@ static void test_gemm_rows_alone(void **unused)
             buffer_check(&some, kn, "gemm of a part");
             for (int64_t i = 0; i < rows; i++)
                 for (int64_t c = 0; c < cols; c++)
-                    expect_same(kn, "gemm of a part", some.data[i * some.stride + c], whole.data[(r + i) * whole.stride + j + c], r + i, j + c);
+                    expect_same(kn, "gemm of a part", some.data[i * some.stride + c], whole.data[(r + i) * whole.stride + j + c],
+                                r + i, j + c);
             buffer_free(&some);
         }
         buffer_free(&a), buffer_free(&w), buffer_free(&bias), buffer_free(&whole), buffer_free(&p);
@@ -140,8 +143,10 @@ static void test_gemm_deep(void **unused)
         buffer got = buffer_new(m, n, 0), want = buffer_new(m, n, 0);
         product(kn, &a, &w, &got, NULL);
         product(reference(), &a, &w, &want, NULL);
-        if (fuses(kn)) expect_buffers_same(kn, "deep gemm", &got, &want);
-        else expect_product_near(kn, &a, &w, &got, &want);
+        if (fuses(kn))
+            expect_buffers_same(kn, "deep gemm", &got, &want);
+        else
+            expect_product_near(kn, &a, &w, &got, &want);
         buffer_free(&a), buffer_free(&w), buffer_free(&got), buffer_free(&want);
     }
 }

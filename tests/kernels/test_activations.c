@@ -11,16 +11,26 @@ static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 
 static double exactly(lt_act act, double x)
 {
     switch (act) {
-    case LT_ACT_RELU: return x < 0 ? 0 : x;
-    case LT_ACT_GELU: return x * 0.5 * erfc(-x * 0.70710678118654752440);
-    case LT_ACT_GELU_TANH: return x * sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
-    case LT_ACT_QUICK_GELU: return x * sigmoid(1.702 * x);
-    case LT_ACT_SILU: return x * sigmoid(x);
-    case LT_ACT_MISH: return x * tanh(x > 40 ? x : log1p(exp(x)));
-    case LT_ACT_TANH: return tanh(x);
-    case LT_ACT_SIGMOID: return sigmoid(x);
-    case LT_ACT_RELU2: return x < 0 ? 0 : x * x;
-    default: return x;
+    case LT_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case LT_ACT_GELU:
+        return x * 0.5 * erfc(-x * 0.70710678118654752440);
+    case LT_ACT_GELU_TANH:
+        return x * sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
+    case LT_ACT_QUICK_GELU:
+        return x * sigmoid(1.702 * x);
+    case LT_ACT_SILU:
+        return x * sigmoid(x);
+    case LT_ACT_MISH:
+        return x * tanh(x > 40 ? x : log1p(exp(x)));
+    case LT_ACT_TANH:
+        return tanh(x);
+    case LT_ACT_SIGMOID:
+        return sigmoid(x);
+    case LT_ACT_RELU2:
+        return x < 0 ? 0 : x * x;
+    default:
+        return x;
     }
 }
 
@@ -33,7 +43,8 @@ static double ulp(double x)
 }
 
 /* In ulp of the result, where it is not minute (x e^x near the end of the range inherits a subnormal e^x); and, for
- * what is a product of a rounded sigmoid or a tail cut off, in units of 1e-7 max(1, |x|). A correctly rounded float has 0.6 of these. */
+ * what is a product of a rounded sigmoid or a tail cut off, in units of 1e-7 max(1, |x|); a correctly rounded float
+ * has 0.6 of these. */
 static const struct {
     lt_act act;
     const char *name;
@@ -74,8 +85,8 @@ static void measure(const lt_kernels *kn, int p, int64_t n, const float *x, cons
         if (!(a <= absolute)) absolute = a, absolute_at = x[i];
     }
     if (verbose)
-        printf("# %-7s %-10s %8.2f ulp at %-14.8g %6.3f e-7 max(1, |x|) at %.8g\n", kn->isa, promise[p].name, ulps, (double)ulps_at, absolute,
-               (double)absolute_at);
+        printf("# %-7s %-10s %8.2f ulp at %-14.8g %6.3f e-7 max(1, |x|) at %.8g\n", kn->isa, promise[p].name, ulps, (double)ulps_at,
+               absolute, (double)absolute_at);
     if (promise[p].ulps > 0 && !(ulps <= promise[p].ulps))
         fail_msg("%s %s(%.9g): %g ulp, promised %g", kn->isa, promise[p].name, (double)ulps_at, ulps, promise[p].ulps);
     if (promise[p].absolute > 0 && !(absolute <= promise[p].absolute))
@@ -112,7 +123,8 @@ static void test_exp(void **unused)
             const float x = -(float)i * 87.0f / 400000;
             float pair[2] = {0.0f, x};
             kn->softmax(1, 2, pair, pair);
-            const double want = exp((double)x) / (1 + exp((double)x)), e = fabs((double)pair[1] - want) / ulp(want) / (5 - 1.3 * (double)x);
+            const double want = exp((double)x) / (1 + exp((double)x)),
+                         e = fabs((double)pair[1] - want) / ulp(want) / (5 - 1.3 * (double)x);
             if (e > worst) worst = e, at = (double)x;
         }
         if (verbose) printf("# %-7s softmax: %.2f (5 + 1.3 |x|) ulp at %g\n", kn->isa, worst, at);

@@ -54,16 +54,16 @@ int main(int argc, char **argv)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     seed_tests();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_tables, reseed),        cmocka_unit_test_setup(test_half, reseed),
-        cmocka_unit_test_setup(test_pack, reseed),          cmocka_unit_test_setup(test_gemm_product, reseed),
-        cmocka_unit_test_setup(test_gemm_epilogue, reseed), cmocka_unit_test_setup(test_gemm_rows_alone, reseed),
-        cmocka_unit_test_setup(test_gemm_deep, reseed),     cmocka_unit_test_setup(test_act, reseed),
-        cmocka_unit_test_setup(test_act_ends, reseed),      cmocka_unit_test_setup(test_elementwise, reseed),
-        cmocka_unit_test_setup(test_norms, reseed),         cmocka_unit_test_setup(test_softmax, reseed),
-        cmocka_unit_test_setup(test_rows_alone, reseed),    cmocka_unit_test_setup(test_columns, reseed),
-        cmocka_unit_test_setup(test_attend, reseed),        cmocka_unit_test_setup(test_attend_long, reseed),
+        cmocka_unit_test_setup(test_tables, reseed),         cmocka_unit_test_setup(test_half, reseed),
+        cmocka_unit_test_setup(test_pack, reseed),           cmocka_unit_test_setup(test_gemm_product, reseed),
+        cmocka_unit_test_setup(test_gemm_epilogue, reseed),  cmocka_unit_test_setup(test_gemm_rows_alone, reseed),
+        cmocka_unit_test_setup(test_gemm_deep, reseed),      cmocka_unit_test_setup(test_act, reseed),
+        cmocka_unit_test_setup(test_act_ends, reseed),       cmocka_unit_test_setup(test_elementwise, reseed),
+        cmocka_unit_test_setup(test_norms, reseed),          cmocka_unit_test_setup(test_softmax, reseed),
+        cmocka_unit_test_setup(test_rows_alone, reseed),     cmocka_unit_test_setup(test_columns, reseed),
+        cmocka_unit_test_setup(test_attend, reseed),         cmocka_unit_test_setup(test_attend_long, reseed),
         cmocka_unit_test_setup(test_attend_nothing, reseed), cmocka_unit_test_setup(test_attend_rows_alone, reseed),
-        cmocka_unit_test_setup(test_attend_nan, reseed),    cmocka_unit_test_setup(test_f64, reseed),
+        cmocka_unit_test_setup(test_attend_nan, reseed),     cmocka_unit_test_setup(test_f64, reseed),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -66,9 +66,9 @@ static inline lt_ctx *new_context(int threads)
 }
 
 /* Fails the test with the context's message unless `ok`. */
-#define assert_done(cx, ok)                                              \
-    do {                                                                 \
-        if (!(ok) || lt_ctx_status(cx) != LT_OK) fail_msg("%s", lt_ctx_error(cx)); \
+#define assert_done(cx, ok)                                                                                                        \
+    do {                                                                                                                           \
+        if (!(ok) || lt_ctx_status(cx) != LT_OK) fail_msg("%s", lt_ctx_error(cx));                                                 \
     } while (0)
 
 /* ---- what a fixture of a model expects ------------------------------------------------------------------------- */
@@ -76,13 +76,13 @@ static inline lt_ctx *new_context(int threads)
 typedef struct fixture {
     char path[600];
     lt_json *json;
-    int n;                              /* inputs */
+    int n;                                         /* inputs */
     int32_t length[MAX_INPUTS], first[MAX_INPUTS]; /* tokens of an input, tokens before it */
     int32_t ids[MAX_TOKENS], types[MAX_TOKENS];
     bool has_types;
-    int64_t tokens, row_step;           /* of outputs with a row per token each row_step-th of an input is stored */
-    lt_tensor *want[4];                 /* by lt_output; NULL: not stored */
-    bool absent[4];                     /* asking for it must be an error */
+    int64_t tokens, row_step; /* of outputs with a row per token each row_step-th of an input is stored */
+    lt_tensor *want[4];       /* by lt_output; NULL: not stored */
+    bool absent[4];           /* asking for it must be an error */
     bool per_token[4];
 } fixture;
 
@@ -119,7 +119,8 @@ static inline void read_fixture(lt_ctx *cx, fixture *f, const char *name)
     for (int what = 1; what < 4; what++) {
         const char *file = text_of(lt_json_get(f->json, "outputs"), output_name[what]);
         const lt_json *absent = lt_json_get(f->json, "absent");
-        for (int64_t i = 0; i < lt_json_size(absent); i++) f->absent[what] |= !strcmp(lt_json_text(lt_json_at(absent, i), NULL), output_name[what]);
+        for (int64_t i = 0; i < lt_json_size(absent); i++)
+            f->absent[what] |= !strcmp(lt_json_text(lt_json_at(absent, i), NULL), output_name[what]);
         if (!file) continue;
         f->want[what] = lt_npy_load(cx, lt_path_join(cx, f->path, file));
         assert_done(cx, f->want[what]);
@@ -134,9 +135,11 @@ static inline void read_fixture(lt_ctx *cx, fixture *f, const char *name)
 static inline void free_fixture(fixture *f) { lt_json_free(f->json); }
 
 /* Inputs [begin, end) as one ragged batch. */
-static inline lt_tensor *forward(lt_ctx *cx, const lt_model *m, const fixture *f, int begin, int end, lt_output what, const lt_run_options *o)
+static inline lt_tensor *forward(lt_ctx *cx, const lt_model *m, const fixture *f, int begin, int end, lt_output what,
+                                 const lt_run_options *o)
 {
-    lt_batch b = {.seqs = lt_seqs_new(cx, end - begin, f->length + begin), .ids = f->ids + f->first[begin],
+    lt_batch b = {.seqs = lt_seqs_new(cx, end - begin, f->length + begin),
+                  .ids = f->ids + f->first[begin],
                   .types = f->has_types ? f->types + f->first[begin] : NULL};
     return b.seqs ? lt_forward(cx, m, &b, what, o) : NULL;
 }
@@ -205,8 +208,10 @@ static inline void copy_folder(const char *from, const char *to)
         join(source, from, e->d_name);
         join(target, to, e->d_name);
         assert_int_equal(stat(source, &s), 0);
-        if (S_ISDIR(s.st_mode)) copy_folder(source, target);
-        else copy_file(source, target);
+        if (S_ISDIR(s.st_mode))
+            copy_folder(source, target);
+        else
+            copy_file(source, target);
     }
     closedir(d);
 }

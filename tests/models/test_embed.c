@@ -88,7 +88,8 @@ static double check_sentences(lt_ctx *cx, const char *name, lt_dtype compute, do
     if (!s.options.truncate_dim) assert_int_equal(a->embedding, s.want->shape[1]);
     char modes[200], *save = NULL;
     snprintf(modes, sizeof modes, "%s", text_of(s.json, "pooling"));
-    for (char *mode = strtok_r(modes, "+", &save); mode; mode = strtok_r(NULL, "+", &save)) assert_non_null(strstr(a->pooling, mode));
+    for (char *mode = strtok_r(modes, "+", &save); mode; mode = strtok_r(NULL, "+", &save))
+        assert_non_null(strstr(a->pooling, mode));
     lt_model_close(m);
     lt_json_free(s.json);
     return worst;
@@ -146,8 +147,10 @@ static void options_override_files(void **state)
     assert_true(distance(cut, 0, 1, s.want, 0, s.n) <= f64_tolerance);
     static const char *const wrong[] = {"median", "mean+", "+mean", "mean++max", "Mean"};
     for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
-        if (lt_embed(cx, m, s.text, s.size, s.n, &(lt_run_options){.pooling = wrong[k]})) fail_msg("pooling \"%s\" was taken", wrong[k]);
-        if (!strstr(lt_ctx_error(cx), wrong[k])) fail_msg("expected a message about \"%s\", found \"%s\"", wrong[k], lt_ctx_error(cx));
+        if (lt_embed(cx, m, s.text, s.size, s.n, &(lt_run_options){.pooling = wrong[k]}))
+            fail_msg("pooling \"%s\" was taken", wrong[k]);
+        if (!strstr(lt_ctx_error(cx), wrong[k]))
+            fail_msg("expected a message about \"%s\", found \"%s\"", wrong[k], lt_ctx_error(cx));
         lt_ctx_clear(cx);
     }
     lt_model_close(m);
@@ -166,12 +169,12 @@ typedef struct stream { /* random inputs of ids, or texts, and what came of them
     int32_t *length;
     const char *const *text;
     const size_t *size;
-    lt_ctx *check;        /* for the runs alone */
+    lt_ctx *check; /* for the runs alone */
     const lt_model *m;
     lt_output what;
     const lt_run_options *options;
     int64_t rows, tokens;
-    int stop_at, fail_at; /* -1: never */
+    int stop_at, fail_at;  /* -1: never */
     const lt_tensor *want; /* instead of runs alone */
     bool skip_check;
 } stream;
@@ -215,9 +218,14 @@ static bool take(void *arg, lt_ctx *cx, const lt_result *r)
     s->tokens += r->tokens;
     if (s->skip_check) return true;
     lt_scope scope = lt_open(s->check, NULL);
-    lt_tensor got = {.dtype = r->dtype, .rank = 2, .shape = {r->rows, r->cols, 1, 1}, .stride = {r->cols, 1, 1, 1}, .data = (void *)(uintptr_t)r->data};
+    lt_tensor got = {.dtype = r->dtype,
+                     .rank = 2,
+                     .shape = {r->rows, r->cols, 1, 1},
+                     .stride = {r->cols, 1, 1, 1},
+                     .data = (void *)(uintptr_t)r->data};
     bool same;
-    if (s->want) same = same_bits(&got, 0, s->want, i, 1);
+    if (s->want)
+        same = same_bits(&got, 0, s->want, i, 1);
     else {
         lt_batch b = {.seqs = lt_seqs_new(s->check, 1, &s->length[i]), .ids = s->ids[i]};
         lt_tensor *alone = lt_forward(s->check, s->m, &b, s->what, s->options);
@@ -248,7 +256,8 @@ static void stream_equals_single_runs(void **state)
             if (k > 0) s.n = 400;
             s.given = s.got = 0, s.rows = s.tokens = 0, s.what = (lt_output)what;
             lt_stream_stats stats;
-            if (!lt_stream(cx, m, s.what, &cases[k], give, &s, take, &s, &stats)) fail_msg("options %d: %s", (int)k, lt_ctx_error(cx));
+            if (!lt_stream(cx, m, s.what, &cases[k], give, &s, take, &s, &stats))
+                fail_msg("options %d: %s", (int)k, lt_ctx_error(cx));
             assert_int_equal(s.got, s.n);
             assert_int_equal(stats.inputs, s.n);
             assert_int_equal(stats.tokens, s.tokens);
@@ -380,8 +389,12 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_sentence_transformers),  cmocka_unit_test(options_override_files), cmocka_unit_test(stream_equals_single_runs),
-        cmocka_unit_test(stream_of_texts_equals_embed), cmocka_unit_test(stream_stops),           cmocka_unit_test(memory_does_not_grow),
+        cmocka_unit_test(equal_sentence_transformers),
+        cmocka_unit_test(options_override_files),
+        cmocka_unit_test(stream_equals_single_runs),
+        cmocka_unit_test(stream_of_texts_equals_embed),
+        cmocka_unit_test(stream_stops),
+        cmocka_unit_test(memory_does_not_grow),
         cmocka_unit_test(long_inputs_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,9 @@ static void compare(check *c, lt_tensor *got, lt_output what, int begin, int end
     for (int i = begin; i < end; i++) {
         int64_t n = f->per_token[what] ? stored_rows(f, i) : 1;
         double d = distance(got, at, f->per_token[what] ? f->row_step : 1, f->want[what], stored, n);
-        if (!(d <= tolerance)) problem("%s: %s: %s of input %d (%d tokens) is %.3g off, allowed %.3g", f->path, how, output_name[what], i, f->length[i], d, tolerance);
+        if (!(d <= tolerance))
+            problem("%s: %s: %s of input %d (%d tokens) is %.3g off, allowed %.3g", f->path, how, output_name[what], i,
+                    f->length[i], d, tolerance);
         if (d > c->worst) c->worst = d;
         at += f->per_token[what] ? f->length[i] : 1;
         stored += n;
@@ -60,7 +62,8 @@ static void alone_and_together(check *c, double tolerance, const char *how)
                     problem("%s: %s: %s of input %d alone and in a batch: not the same bits", f->path, how, output_name[what], i);
             }
         } else if (f->absent[what]) {
-            if (forward(c->cx, c->m, f, 0, f->n, (lt_output)what, NULL) || !*lt_ctx_error(c->cx)) problem("%s: %s: not refused", f->path, output_name[what]);
+            if (forward(c->cx, c->m, f, 0, f->n, (lt_output)what, NULL) || !*lt_ctx_error(c->cx))
+                problem("%s: %s: not refused", f->path, output_name[what]);
             lt_ctx_clear(c->cx);
         }
         lt_end(c->cx, scope);
@@ -127,11 +130,12 @@ static void unpacked_check(lt_ctx *cx, const fixture *f)
         lt_model *plain = open_model(cx, f, &(lt_model_options){.compute = compute, .unpacked = true});
         for (int what = 1; fused && plain && what < 4; what++) {
             if (!f->want[what]) continue;
-            lt_tensor *a = forward(cx, fused, f, 0, f->n, (lt_output)what, NULL), *b = forward(cx, plain, f, 0, f->n, (lt_output)what, NULL);
+            lt_tensor *a = forward(cx, fused, f, 0, f->n, (lt_output)what, NULL),
+                      *b = forward(cx, plain, f, 0, f->n, (lt_output)what, NULL);
             assert_done(cx, a && b);
             if (!same_bits(a, 0, b, 0, a->shape[0]))
-                problem("%s: %s: %s packed and op by op: %.3g apart, not the same bits", f->path, lt_dtype_name(compute), output_name[what],
-                         distance(a, 0, 1, b, 0, a->shape[0]));
+                problem("%s: %s: %s packed and op by op: %.3g apart, not the same bits", f->path, lt_dtype_name(compute),
+                        output_name[what], distance(a, 0, 1, b, 0, a->shape[0]));
         }
         lt_model_close(fused);
         lt_model_close(plain);
@@ -180,7 +184,8 @@ static void threads_check(lt_ctx *cx, const fixture *f)
                 lt_tensor *x = forward(own, m, f, i < 0 ? 0 : i, i < 0 ? f->n : i + 1, (lt_output)what, NULL);
                 assert_done(own, x);
                 int64_t at = i < 0 ? 0 : f->per_token[what] ? f->first[i] : i;
-                if (!same_bits(x, 0, first, at, x->shape[0])) problem("%s: %s with %d threads: not the same bits", f->path, output_name[what], threads);
+                if (!same_bits(x, 0, first, at, x->shape[0]))
+                    problem("%s: %s with %d threads: not the same bits", f->path, output_name[what], threads);
             }
             lt_ctx_free(own);
         }
@@ -264,9 +269,10 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     models = list_folders("models");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(f64_equals_pytorch),   cmocka_unit_test(f32_equals_pytorch),     cmocka_unit_test(fused_is_op_by_op),
-        cmocka_unit_test(every_instruction_set), cmocka_unit_test(threads_change_nothing), cmocka_unit_test(padding_changes_nothing),
-        cmocka_unit_test(edge_batches),         cmocka_unit_test(about_each),
+        cmocka_unit_test(f64_equals_pytorch),     cmocka_unit_test(f32_equals_pytorch),
+        cmocka_unit_test(fused_is_op_by_op),      cmocka_unit_test(every_instruction_set),
+        cmocka_unit_test(threads_change_nothing), cmocka_unit_test(padding_changes_nothing),
+        cmocka_unit_test(edge_batches),           cmocka_unit_test(about_each),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free_folders(&models);

@@ -83,10 +83,14 @@ static outcome work(lt_ctx *cx, const char *folder, char message[1200])
     lt_status status = lt_ctx_status(cx);
     snprintf(message, 1200, "%s", lt_ctx_error(cx));
     outcome result = DONE;
-    if (!m || !e || !seen) result = status == LT_OK || !*message ? WRONG : status == LT_ERR_MEMORY ? REFUSED : OTHER_ERROR;
-    else if (status != LT_OK || e->shape[1] < WIDTH) result = WRONG;
-    else if (right[0] == 0) memcpy(right, e->data, sizeof right);
-    else if (memcmp(e->data, right, sizeof right) != 0) result = WRONG;
+    if (!m || !e || !seen)
+        result = status == LT_OK || !*message ? WRONG : status == LT_ERR_MEMORY ? REFUSED : OTHER_ERROR;
+    else if (status != LT_OK || e->shape[1] < WIDTH)
+        result = WRONG;
+    else if (right[0] == 0)
+        memcpy(right, e->data, sizeof right);
+    else if (memcmp(e->data, right, sizeof right) != 0)
+        result = WRONG;
     lt_model_close(m);
     lt_ctx_clear(cx);
     lt_end(cx, scope);
@@ -123,7 +127,8 @@ static void allocations_fail(const char *folder, int threads, int sign)
         of[came]++;
         if (live != before) fail_msg("allocation %ld failed: %ld blocks are left", n, live - before);
         if (came == WRONG || came == OTHER_ERROR) fail_msg("allocation %ld failed: outcome %d: %s", n, (int)came, message);
-        if (n % 16 == 0 && work(cx, folder, message) != DONE) fail_msg("after allocation %ld had failed the context was of no use: %s", n, message);
+        if (n % 16 == 0 && work(cx, folder, message) != DONE)
+            fail_msg("after allocation %ld had failed the context was of no use: %s", n, message);
     }
     print_message("# %ld allocations; %ld times refused, %ld times done without\n", all, of[REFUSED], of[DONE]);
     assert_true(of[REFUSED] > 20 * of[DONE]);
@@ -178,8 +183,9 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_allocation_fails), cmocka_unit_test(all_later_allocations_fail), cmocka_unit_test(byte_level_too),
-        cmocka_unit_test(contexts_fail),        cmocka_unit_test(limits_raised),
+        cmocka_unit_test(one_allocation_fails), cmocka_unit_test(all_later_allocations_fail),
+        cmocka_unit_test(byte_level_too),       cmocka_unit_test(contexts_fail),
+        cmocka_unit_test(limits_raised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,11 @@ static bool take(void *arg, lt_ctx *cx, const lt_result *r)
 {
     feed *s = arg;
     int i = s->got++ % s->f->n;
-    lt_tensor got = {.dtype = r->dtype, .rank = 2, .shape = {r->rows, r->cols, 1, 1}, .stride = {r->cols, 1, 1, 1}, .data = (void *)(uintptr_t)r->data};
+    lt_tensor got = {.dtype = r->dtype,
+                     .rank = 2,
+                     .shape = {r->rows, r->cols, 1, 1},
+                     .stride = {r->cols, 1, 1, 1},
+                     .data = (void *)(uintptr_t)r->data};
     s->wrong |= r->rows != s->f->length[i] || !same_bits(&got, 0, s->want, s->f->first[i], r->rows);
     return true;
 }
@@ -57,8 +61,10 @@ static void *work(void *arg)
         int i = (u->number + round) % (u->f->n + 1);
         bool all = i == u->f->n;
         lt_tensor *x = forward(cx, u->m, u->f, all ? 0 : i, all ? u->f->n : i + 1, LT_OUT_HIDDEN, NULL);
-        if (!x) snprintf(u->error, sizeof u->error, "%s", lt_ctx_error(cx));
-        else if (!same_bits(x, 0, u->want, all ? 0 : u->f->first[i], x->shape[0])) snprintf(u->error, sizeof u->error, "input %d: not the same bits", i);
+        if (!x)
+            snprintf(u->error, sizeof u->error, "%s", lt_ctx_error(cx));
+        else if (!same_bits(x, 0, u->want, all ? 0 : u->f->first[i], x->shape[0]))
+            snprintf(u->error, sizeof u->error, "input %d: not the same bits", i);
         /* A mistake of one user is that user's alone. */
         int32_t one = 1, bad = 1 << 20;
         lt_batch b = {.seqs = lt_seqs_new(cx, 1, &one), .ids = &bad};
@@ -68,7 +74,8 @@ static void *work(void *arg)
     }
     const char *const texts[] = {"a tool", "The lathe turns a block of wood", ""};
     feed s = {.f = u->f, .want = u->want};
-    if (!lt_stream(cx, u->m, LT_OUT_HIDDEN, &(lt_run_options){.batch_tokens = 70}, give, &s, take, &s, NULL) || s.got != STREAM || s.wrong)
+    if (!lt_stream(cx, u->m, LT_OUT_HIDDEN, &(lt_run_options){.batch_tokens = 70}, give, &s, take, &s, NULL) || s.got != STREAM ||
+        s.wrong)
         snprintf(u->error, sizeof u->error, "stream: result %d: %s", s.got, lt_ctx_error(cx));
     lt_tensor *e = lt_embed(cx, u->m, texts, NULL, 3, &(lt_run_options){.pooling = "mean"});
     if (!e && !u->error[0]) snprintf(u->error, sizeof u->error, "%s", lt_ctx_error(cx));
@@ -119,8 +126,10 @@ static void *open_and_close(void *arg)
     for (int i = 0; cx && i < 5 && !u->error[0]; i++) {
         lt_model *m = lt_model_open(cx, u->f->path, NULL);
         lt_tensor *x = m ? forward(cx, m, u->f, 0, u->f->n, LT_OUT_HIDDEN, NULL) : NULL;
-        if (!x) snprintf(u->error, sizeof u->error, "%s", lt_ctx_error(cx));
-        else if (!same_bits(x, 0, u->want, 0, x->shape[0])) snprintf(u->error, sizeof u->error, "another opening: not the same bits");
+        if (!x)
+            snprintf(u->error, sizeof u->error, "%s", lt_ctx_error(cx));
+        else if (!same_bits(x, 0, u->want, 0, x->shape[0]))
+            snprintf(u->error, sizeof u->error, "another opening: not the same bits");
         lt_model_close(m);
     }
     lt_ctx_free(cx);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Kills `lathe index --add` and `--delete` with SIGKILL at random instants, ROUNDS times, and looks each time whether the index opens, passes
-# its own check, and holds what was committed: all documents of before, of an interrupted addition whole transactions from its
-# beginning, and of an interrupted deletion whole transactions too. Prints one line; status 1 and the reason where it does not.
+# Kills `lathe index --add` and `--delete` with SIGKILL at random instants, ROUNDS times, and looks each time whether the index
+# opens, passes its own check, and holds what was committed: all documents of before, of an interrupted addition whole
+# transactions from its beginning, and of an interrupted deletion whole transactions too. Prints one line; status 1 and the
+# reason where it does not.
 #
 #   LATHE=build/lathe tests/retrieve/crash.sh ROUNDS [SEED]
 set -u
@@ -20,7 +21,11 @@ die() {
 }
 # Documents NAME-1 … NAME-$batch, all with the word "common".
 documents() {
-    awk -v name="$1" -v n=$batch 'BEGIN { for (i = 1; i <= n; i++) printf "{\"id\":\"%s-%04d\",\"title\":\"title %d\",\"text\":\"common words of %s, number %d, and %d more\"}\n", name, i, i % 17, name, i, i * 7919 % 1000 }'
+    awk -v name="$1" -v n=$batch 'BEGIN {
+        for (i = 1; i <= n; i++)
+            printf "{\"id\":\"%s-%04d\",\"title\":\"title %d\",\"text\":\"common words of %s, number %d, and %d more\"}\n",
+                name, i, i % 17, name, i, i * 7919 % 1000
+    }'
 }
 # id and text of every document, sorted
 contents() { "$lathe" search "$X" common --mode bm25 -k 10000000 --json | sed 's/"score":[^,]*,//' | sort; }
@@ -67,7 +72,8 @@ for ((round = 1; round <= rounds; round++)); do
     else
         full=$(grep -c "\"id\":\"$name-" "$T/before") got=$gone
         [ "$new" = 0 ] || die "deleting added documents"
-        [ "$gone" = "$(comm -23 "$T/before" "$T/after" | grep -c "\"id\":\"$name-")" ] || die "documents were deleted that were not named"
+        [ "$gone" = "$(comm -23 "$T/before" "$T/after" | grep -c "\"id\":\"$name-")" ] ||
+            die "documents were deleted that were not named"
         [ $((gone % whole)) = 0 ] || [ "$gone" = "$full" ] || die "$gone of $full documents were deleted: no whole transactions"
     fi
     [ $status != 0 ] || [ "$got" = "$full" ] || die "$task said that it was done, and did $got of $full"
@@ -75,5 +81,7 @@ for ((round = 1; round <= rounds; round++)); do
     mv "$T/after" "$T/before"
 done
 [ $killed -gt 0 ] || die "nothing was killed in time"
-[ "$(ls -A "$T" | grep -c '^x')" = 1 ] || die "files are left over: $(ls -A "$T")"
-echo "crash: $rounds rounds (seed $seed): $killed killed, $partly in between transactions, $journals in the midst of one; $(wc -l <"$T/before") documents, all as committed"
+# A journal may lie there still, of a writer that died before it wrote anything; the next one will use it.
+[ -z "$(ls -A "$T" | grep '^\.\|^x' | grep -vx 'x\.idx\(-journal\)\?')" ] || die "files are left over: $(ls -A "$T")"
+echo "crash: $rounds rounds (seed $seed): $killed killed, $partly between two transactions, $journals in the midst of one;" \
+    "$(wc -l <"$T/before") documents, all as committed"

@@ -63,9 +63,9 @@ static inline lt_ctx *make_ctx(int threads)
     return cx;
 }
 
-#define assert_good(cx, what)                                                                                                        \
-    do {                                                                                                                             \
-        if (!(what)) fail_msg("%s: %s", #what, lt_ctx_error(cx));                                                                     \
+#define assert_good(cx, what)                                                                                                      \
+    do {                                                                                                                           \
+        if (!(what)) fail_msg("%s: %s", #what, lt_ctx_error(cx));                                                                  \
     } while (0)
 
 /* The call failed with this status, and its message holds this; then the error is forgotten. */
@@ -83,7 +83,11 @@ static inline bool put(lt_ctx *cx, lt_index *x, int n, const char *const doc[][3
     int64_t added = 0, replaced = 0;
     bool good = !vectors || lt_index_set_dim(cx, x, dim, false);
     for (int i = 0; i < n && good; i++) {
-        lt_document d = {.id = doc[i][0], .title = doc[i][1], .text = doc[i][2], .title_size = strlen(doc[i][1]), .text_size = strlen(doc[i][2])};
+        lt_document d = {.id = doc[i][0],
+                         .title = doc[i][1],
+                         .text = doc[i][2],
+                         .title_size = strlen(doc[i][1]),
+                         .text_size = strlen(doc[i][2])};
         good = lt_pending_add(cx, &p, &d) && (!vectors || lt_pending_vector(cx, &p, i, vectors + (int64_t)i * dim, dim, true));
     }
     good = good && lt_index_write(cx, x, &p, &added, &replaced);

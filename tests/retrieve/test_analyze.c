@@ -5,7 +5,12 @@
 
 #include "retrieve/analyze.h"
 
-struct seen { char terms[4096]; const char *text; size_t size; int last; };
+struct seen {
+    char terms[4096];
+    const char *text;
+    size_t size;
+    int last;
+};
 
 static int note(void *arg, int flags, const char *term, int size, int start, int end)
 {
@@ -42,9 +47,15 @@ static void plain(void **state)
 {
     check("plain", "", "");
     check("plain", " Don't stop -- x2y, ÄB_c\n3.14", "don t stop x2y b c 3 14");
-    check("plain", "\xE2\x84\xAA" "elvin \xC4\xB0", "kelvin i"); /* as lower-casing in Unicode has it */
+    check("plain",
+          "\xE2\x84\xAA"
+          "elvin \xC4\xB0",
+          "kelvin i"); /* as lower-casing in Unicode has it */
     check("plain", "getValue HTTPServer2Go", "getvalue httpserver2go");
-    check_bytes("plain", "a\0b\xFF" "c\xC3", 6, "a b c");
+    check_bytes("plain",
+                "a\0b\xFF"
+                "c\xC3",
+                6, "a b c");
 }
 
 static void code(void **state)
@@ -93,8 +104,10 @@ static void any_bytes_are_taken(void **state)
         size_t size = 0;
         for (uint32_t i = 0; i < 60; i++) {
             lt_philox((uint32_t[4]){round, i}, (uint32_t[2]){seed}, out);
-            if (out[0] % 3) size += (size_t)lt_utf8_put(out[1] % (out[0] % 5 ? 0x3200 : 0x110000), text + size);
-            else text[size++] = (char)out[1];
+            if (out[0] % 3)
+                size += (size_t)lt_utf8_put(out[1] % (out[0] % 5 ? 0x3200 : 0x110000), text + size);
+            else
+                text[size++] = (char)out[1];
         }
         for (int i = 0; i < 4; i++) check_bytes(names[i], text, size, NULL);
     }
@@ -122,7 +135,8 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain),   cmocka_unit_test(code),    cmocka_unit_test(unicode), cmocka_unit_test(scripts_without_blanks),
+        cmocka_unit_test(plain),   cmocka_unit_test(code),
+        cmocka_unit_test(unicode), cmocka_unit_test(scripts_without_blanks),
         cmocka_unit_test(english), cmocka_unit_test(any_bytes_are_taken),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

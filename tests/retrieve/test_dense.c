@@ -1,5 +1,5 @@
-/* Protects: dense search is exact, the same bits for any number of threads and whether vectors are kept in memory or streamed; fusion is
- * Σ 1/(60 + rank); vectors that do not belong are refused; a changed file is noticed. */
+/* Protects: dense search is exact, the same bits for any number of threads and whether vectors are kept in memory or
+ * streamed; fusion is Σ 1/(60 + rank); vectors that do not belong are refused; a changed file is noticed. */
 #include "scratch.h"
 
 enum { N = 3000, DIM = 48 };
@@ -108,7 +108,8 @@ static void threads_and_streaming_change_no_bit(void **state)
     z->vector_slab = 2;
     for (int i = 0; i < 4; i++) {
         int n;
-        lt_hit *a = dense(one, x, query_vector(i), 200, &n), *b = dense(four, y, query_vector(i), 200, &n), *c = dense(one, z, query_vector(i), 200, &n);
+        lt_hit *a = dense(one, x, query_vector(i), 200, &n), *b = dense(four, y, query_vector(i), 200, &n),
+               *c = dense(one, z, query_vector(i), 200, &n);
         assert_int_equal(n, 200);
         for (int r = 0; r < n; r++) {
             assert_string_equal(a[r].id, b[r].id);
@@ -198,8 +199,15 @@ static void vectors_that_do_not_belong(void **state)
     assert_null(lt_search_with(cx, x, "", q, &(lt_search_options){.mode = LT_SEARCH_DENSE}, &n));
     assert_refused(cx, LT_ERR_INPUT, "document 2500 has no vector of 48 numbers");
     /* Not a number, by someone else's hand: no hit, no harm. */
-    assert_int_equal(sqlite3_exec(x->db, "UPDATE vectors SET vector = (SELECT replace(hex(zeroblob(24)), '00', 'FFFFFFFF') FROM meta LIMIT 1) WHERE id = 2500", NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(x->db, "UPDATE vectors SET vector = CAST(substr(vector, 1, 192) AS BLOB) WHERE id = 2500", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(
+            x->db,
+            "UPDATE vectors SET vector = (SELECT replace(hex(zeroblob(24)), '00', 'FFFFFFFF') FROM meta LIMIT 1) WHERE id = 2500",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(x->db, "UPDATE vectors SET vector = CAST(substr(vector, 1, 192) AS BLOB) WHERE id = 2500", NULL, NULL, NULL),
+        SQLITE_OK);
     lt_index_forget(x);
     dense(cx, x, q, N, &n);
     lt_index_close(cx, x);
@@ -223,8 +231,9 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_are_dot_products), cmocka_unit_test(threads_and_streaming_change_no_bit), cmocka_unit_test(hybrid_fuses_ranks),
-        cmocka_unit_test(vectors_that_do_not_belong), cmocka_unit_test(an_empty_index_answers),
+        cmocka_unit_test(scores_are_dot_products), cmocka_unit_test(threads_and_streaming_change_no_bit),
+        cmocka_unit_test(hybrid_fuses_ranks),      cmocka_unit_test(vectors_that_do_not_belong),
+        cmocka_unit_test(an_empty_index_answers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

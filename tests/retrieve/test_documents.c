@@ -29,7 +29,8 @@ static const char *all(lt_ctx *cx, int n, const char *const *paths, const lt_row
 static void check(const char *name, const char *content, const char *columns, const char *want)
 {
     lt_ctx *cx = make_ctx(1);
-    const char *path = scratch_file(name, content, strlen(content)), *got = all(cx, 1, &path, &(lt_rows_options){.columns = columns});
+    const char *path = scratch_file(name, content, strlen(content)),
+               *got = all(cx, 1, &path, &(lt_rows_options){.columns = columns});
     assert_good(cx, got);
     assert_string_equal(got, want);
     lt_ctx_free(cx);
@@ -47,8 +48,10 @@ static void refused(const char *name, const char *content, const char *words)
 static void rows(void **state)
 {
     check("a.txt", "first\n\nthird, <DOC>\n", NULL, "1||first;3||third, <DOC>;"); /* ids are the lines' numbers */
-    check("a.jsonl", "{\"_id\":\"x\",\"title\":\"T\",\"text\":\"t\"}\n{\"id\":7,\"contents\":\"c\"}\n{\"title\":\"only\"}\n{\"docid\":\"d\",\"title\":null,\"text\":\"\"}\n", NULL,
-          "x|T|t;7||c;3|only|;d||;");
+    check("a.jsonl",
+          "{\"_id\":\"x\",\"title\":\"T\",\"text\":\"t\"}\n{\"id\":7,\"contents\":\"c\"}\n{\"title\":\"only\"}\n{\"docid\":\"d\","
+          "\"title\":null,\"text\":\"\"}\n",
+          NULL, "x|T|t;7||c;3|only|;d||;");
     check("a.csv", "id,title,text\n1,\"A, b\",\"two\nlines\"\n,c,d\n", NULL, "1|A, b|two\nlines;2|c|d;");
     check("a.tsv", "key\tbody\nk\tb \"c\"\n", "id=key,text=body", "k||b \"c\";");
     refused("b.jsonl", "{\"text\":\"good\"}\n{\"body\":\"x\"}\n", "b.jsonl");
@@ -57,10 +60,16 @@ static void rows(void **state)
 
 static void sgml(void **state)
 {
-    check("trec", "<DOC>\n<DOCNO> A-1 </DOCNO>\n<HEADLINE>The\nnews</HEADLINE>\n<TEXT>\n<P>AT&amp;T &#169; a < b</P>\n</TEXT>\n<BYLINE>me</BYLINE></DOC>\n<doc><docno>2</docno>\nplain &unknown;\n</doc>\n",
+    check("trec",
+          "<DOC>\n<DOCNO> A-1 </DOCNO>\n<HEADLINE>The\nnews</HEADLINE>\n<TEXT>\n<P>AT&amp;T &#169; a < "
+          "b</P>\n</TEXT>\n<BYLINE>me</BYLINE></DOC>\n<doc><docno>2</docno>\nplain &unknown;\n</doc>\n",
           NULL, "A-1|The\nnews|AT&T © a < b;2||plain &unknown;;");
-    check("one-line.sgml", "<DOC><DOCNO>1</DOCNO>a</DOC><DOC><DOCNO>2</DOCNO>b</DOC> between <DOC>c</DOC>", NULL, "1||a;2||b;3||c;");
-    check("prolog.xml", "<?xml version=\"1.0\"?>\n<root>\n<DOC><DOCNO>1</DOCNO><TITLE>t</TITLE><TEXT>a</TEXT> <AUTHOR>x</AUTHOR> <TEXT>b</TEXT></DOC>\n</root>\n", NULL, "1|t|a b;");
+    check("one-line.sgml", "<DOC><DOCNO>1</DOCNO>a</DOC><DOC><DOCNO>2</DOCNO>b</DOC> between <DOC>c</DOC>", NULL,
+          "1||a;2||b;3||c;");
+    check("prolog.xml",
+          "<?xml version=\"1.0\"?>\n<root>\n<DOC><DOCNO>1</DOCNO><TITLE>t</TITLE><TEXT>a</TEXT> <AUTHOR>x</AUTHOR> "
+          "<TEXT>b</TEXT></DOC>\n</root>\n",
+          NULL, "1|t|a b;");
     check("blank-first", "\n  <doc>\n<docno>1</docno>x</doc>\n", NULL, "1||x;");
     check("text.csv", "text\n<DOC>\n", NULL, "1||<DOC>;"); /* a row is a row */
     refused("open", "<DOC>\n<DOCNO>1</DOCNO>\nno end\n", "open line 1: <DOC> without </DOC>");
@@ -139,7 +148,11 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows), cmocka_unit_test(sgml), cmocka_unit_test(compressed), cmocka_unit_test(folders), cmocka_unit_test(sgml_in_proportion),
+        cmocka_unit_test(rows),
+        cmocka_unit_test(sgml),
+        cmocka_unit_test(compressed),
+        cmocka_unit_test(folders),
+        cmocka_unit_test(sgml_in_proportion),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

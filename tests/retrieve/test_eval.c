@@ -1,5 +1,5 @@
-/* Protects: lt_eval_run gives trec_eval's names and values (as recorded from pytrec_eval by tests/oracle/eval_fixtures.py), ties broken
- * as there; malformed runs and judgements are refused with their line; correlations equal scipy's. */
+/* Protects: lt_eval_run gives trec_eval's names and values (as recorded from pytrec_eval by tests/oracle/eval_fixtures.py),
+ * ties broken as there; malformed runs and judgements are refused with their line; correlations equal scipy's. */
 #include "check.h"
 
 #include <stdlib.h>
@@ -45,7 +45,8 @@ static void equals_trec_eval(void **state)
         if (line[0] == '#' || sscanf(line, "%99s %lf %lf", name, &both, &all) != 3) continue;
         /* Both are sums of the same doubles over 22 queries; the order of summing differs: a few units in the last place. */
         if (!(fabs(value_of(a, n, name) - both) < 1e-12 && fabs(value_of(b, m, name) - all) < 1e-12))
-            fail_msg("%s: %.17g and %.17g, trec_eval says %.17g and %.17g", name, value_of(a, n, name), value_of(b, m, name), both, all);
+            fail_msg("%s: %.17g and %.17g, trec_eval says %.17g and %.17g", name, value_of(a, n, name), value_of(b, m, name), both,
+                     all);
         seen++;
     }
     fclose(f);
@@ -87,7 +88,9 @@ static void small_cases(void **state)
     /* The rank column says nothing. */
     assert_float_equal(one("q Q0 a 1 1 t\nq Q0 b 2 9 t\n", "q 0 b 1\n", "recip_rank", false), 1, exact);
     /* BEIR's three columns with a header, tabs, CRLF, ids with blanks, a blank line, a comment. */
-    assert_float_equal(one("q Q0 a 1 2 t\r\n\n# note\nq Q0 b 2 1 t", "query-id\tcorpus-id\tscore\r\nq\ta\t2\r\nq\tb c\t1\r\n", "recall_5", false), 0.5, exact);
+    assert_float_equal(
+        one("q Q0 a 1 2 t\r\n\n# note\nq Q0 b 2 1 t", "query-id\tcorpus-id\tscore\r\nq\ta\t2\r\nq\tb c\t1\r\n", "recall_5", false),
+        0.5, exact);
     assert_float_equal(one("q Q0 a 1 2 t\n", "q a 1\n", "map", false), 1, exact);
     /* A judged query without hits counts only when asked. */
     assert_float_equal(one("q Q0 a 1 2 t\n", "q 0 a 1\np 0 a 1\n", "map", false), 1, exact);
@@ -168,8 +171,11 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equals_trec_eval),         cmocka_unit_test(small_cases),           cmocka_unit_test(malformed_files_are_refused),
-        cmocka_unit_test(correlations_equal_scipy), cmocka_unit_test(undefined_correlations),
+        cmocka_unit_test(equals_trec_eval),
+        cmocka_unit_test(small_cases),
+        cmocka_unit_test(malformed_files_are_refused),
+        cmocka_unit_test(correlations_equal_scipy),
+        cmocka_unit_test(undefined_correlations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Protects: an index holds what was put into it; BM25 is the formula, to the last digits; replacing and deleting leave nothing behind; what is
- * no index, or a damaged one, is refused; several processes at one file see whole states; a new index takes the old one's place only whole. */
+/* Protects: an index holds what was put into it; BM25 is the formula, to the last digits; replacing and deleting leave
+ * nothing behind; what is no index, or a damaged one, is refused; several processes at one file see whole states; a new index
+ * takes the old one's place only whole. */
 #include "scratch.h"
 
 #include <fcntl.h>
@@ -64,7 +65,10 @@ static void bm25_is_the_formula(void **state)
     /* Lengths 10, 5, 6, 0; apple is in a (twice) and c, day in a, b and c; apple is asked for twice. */
     double mean = 21 / 4.0, k1 = 1.2, b = 0.75, apple = log(1 + (4 - 2 + 0.5) / 2.5), day = log(1 + (4 - 3 + 0.5) / 3.5);
     double na = k1 * (1 - b + b * 10 / mean), nb = k1 * (1 - b + b * 5 / mean), nc = k1 * (1 - b + b * 6 / mean);
-    struct { const char *id; double score; } want[] = {
+    struct {
+        const char *id;
+        double score;
+    } want[] = {
         {"a", 2 * apple * 2 / (2 + na) + day / (1 + na)}, {"c", 2 * apple / (1 + nc) + day / (1 + nc)}, {"b", day / (1 + nb)}};
     for (int k = 0; k < 3; k++) {
         assert_string_equal(h[k].id, want[k].id);
@@ -129,10 +133,23 @@ static void any_query_works(void **state)
 {
     lt_ctx *cx = make_ctx(1);
     lt_index *x = reopen(cx, make_index(cx, "any"), LT_INDEX_READ);
-    static const char *const queries[] = {"", " ", "\"", "apple\"", "apple AND", "NOT apple", "apple*", "title:apple", "(", "NEAR(apple day", "^apple",
-                                          "a+b-c", "'; DROP TABLE documents; --", "\xFF\xFE apple \xC3", "%", "apple\ndoctor"};
-    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
-        found(cx, x, queries[i]);
+    static const char *const queries[] = {"",
+                                          " ",
+                                          "\"",
+                                          "apple\"",
+                                          "apple AND",
+                                          "NOT apple",
+                                          "apple*",
+                                          "title:apple",
+                                          "(",
+                                          "NEAR(apple day",
+                                          "^apple",
+                                          "a+b-c",
+                                          "'; DROP TABLE documents; --",
+                                          "\xFF\xFE apple \xC3",
+                                          "%",
+                                          "apple\ndoctor"};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) found(cx, x, queries[i]);
     assert_string_equal(found(cx, x, "title:apple"), "a c");
     assert_string_equal(found(cx, x, "NOT doctor"), "b a");
     lt_str s = {0};
@@ -152,7 +169,8 @@ static void odd_documents(void **state)
     lt_index *x = open_plain(cx, scratch_path("odd"));
     lt_pending p = {0};
     int64_t added = 0, replaced = 0;
-    lt_document nul = {.id = "n\xFF", .title = "t\0u", .text = "a\0apple\xC3", .title_size = 3, .text_size = 8}, none = {.id = "none"}, nameless = {.id = ""};
+    lt_document nul = {.id = "n\xFF", .title = "t\0u", .text = "a\0apple\xC3", .title_size = 3, .text_size = 8},
+                none = {.id = "none"}, nameless = {.id = ""};
     assert_good(cx, lt_pending_add(cx, &p, &nul) && lt_pending_add(cx, &p, &none));
     assert_false(lt_pending_add(cx, &p, &nameless));
     assert_refused(cx, LT_ERR_INPUT, "a document without id");
@@ -163,7 +181,8 @@ static void odd_documents(void **state)
     assert_int_equal(n, 1);
     assert_string_equal(h[0].id, "n\xEF\xBF\xBD");
     assert_string_equal(h[0].title, "t\xEF\xBF\xBDu");
-    assert_string_equal(h[0].text, "a\xEF\xBF\xBD" "apple\xEF\xBF\xBD");
+    assert_string_equal(h[0].text, "a\xEF\xBF\xBD"
+                                   "apple\xEF\xBF\xBD");
     assert_good(cx, lt_index_check(cx, x));
     lt_pending_free(&p);
     lt_index_close(cx, x);
@@ -174,7 +193,8 @@ static const char *snippet(lt_ctx *cx, const char *analyzer, const char *text, c
 {
     lt_index *x = lt_index_open(cx, scratch_path("snippet"), LT_INDEX_CREATE, &(lt_index_options){.analyzer = analyzer});
     assert_good(cx, x);
-    const char *const docs[][3] = {{"1", "key", text}, {"2", "", "nothing of the kind"}, {"3", "", "the rest"}, {"4", "", "the end"}};
+    const char *const docs[][3] = {
+        {"1", "key", text}, {"2", "", "nothing of the kind"}, {"3", "", "the rest"}, {"4", "", "the end"}};
     assert_good(cx, put(cx, x, 4, docs, NULL, 0));
     int n;
     lt_hit *h = lt_search(cx, x, NULL, query, NULL, &n);
@@ -188,7 +208,9 @@ static void snippets(void **state)
 {
     lt_ctx *cx = make_ctx(1);
     assert_string_equal(snippet(cx, "english", "He was running, she ran.", "runs"), "He was \x01running\x02, she ran.");
-    assert_string_equal(snippet(cx, "unicode", "Une crème\n\n brûlée\x01!", "BRULEE creme"), "Une \x01" "crème\x02 \x01" "brûlée\x02 !");
+    assert_string_equal(snippet(cx, "unicode", "Une crème\n\n brûlée\x01!", "BRULEE creme"), "Une \x01"
+                                                                                             "crème\x02 \x01"
+                                                                                             "brûlée\x02 !");
     assert_string_equal(snippet(cx, "unicode", "私は東京に行く", "東京"), "私は\x01東京\x02に行く");
     assert_string_equal(snippet(cx, "plain", "no match here", "key"), "no match here");
     assert_string_equal(snippet(cx, "plain", "", "key"), "");
@@ -219,7 +241,10 @@ static void wrong_files_are_refused(void **state)
     assert_refused(cx, LT_ERR_INPUT, "not an index made by lathe");
     assert_null(lt_index_open(cx, scratch_file("empty", "", 0), LT_INDEX_READ, NULL));
     assert_refused(cx, LT_ERR_INPUT, "not an index made by lathe");
-    static const struct { const char *sql, *words; lt_status status; } change[] = {
+    static const struct {
+        const char *sql, *words;
+        lt_status status;
+    } change[] = {
         {"PRAGMA user_version = 7", "index of version 7; this lathe knows version 1", LT_ERR_UNSUPPORTED},
         {"PRAGMA application_id = 7", "not an index made by lathe", LT_ERR_INPUT},
         {"CREATE TABLE more(a)", "found table more", LT_ERR_INPUT},
@@ -252,7 +277,9 @@ static void wrong_files_are_refused(void **state)
 static void damage_is_found(void **state)
 {
     lt_ctx *cx = make_ctx(1);
-    static const struct { const char *sql, *words; } change[] = {
+    static const struct {
+        const char *sql, *words;
+    } change[] = {
         {"UPDATE documents SET text = 'pear' WHERE docid = 'a'", "does not match the documents"},
         {"UPDATE lengths SET terms = terms + 1 WHERE id = 2", "document b has 5 terms, not 6"},
         {"DELETE FROM lengths WHERE id = 1", "documents have no length"},
@@ -356,7 +383,10 @@ static void die_while_writing(const char *path)
         sqlite3 *db;
         lt_ctx *cx = lt_ctx_new(NULL);
         if (sqlite3_open(path, &db) || !lt_analyzers_register(cx, db, NULL)) _exit(1);
-        sqlite3_exec(db, "PRAGMA cache_size = 1; BEGIN; UPDATE documents SET text = hex(zeroblob(300000)), title = 'lost'; DELETE FROM lengths", NULL, NULL, NULL);
+        sqlite3_exec(
+            db,
+            "PRAGMA cache_size = 1; BEGIN; UPDATE documents SET text = hex(zeroblob(300000)), title = 'lost'; DELETE FROM lengths",
+            NULL, NULL, NULL);
         raise(SIGKILL);
     }
     int status;

@@ -109,7 +109,7 @@ static void test_pooling(void **state)
 static double attend_naive(const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, const lt_seqs *s, int seq, int row, int head, int dim, int out,
                            bool causal, int32_t keys)
 {
-    double best = -INFINITY, sum = 0, y = 0, p[4096];
+    double best = -INFINITY, sum = 0, y = 0, p[8192];
     int n = causal ? row + 1 : keys;
     for (int j = 0; j < n; j++) {
         p[j] = 0;
@@ -143,7 +143,7 @@ static void test_attention(void **state)
             for (int r = 0; r < len[i]; r += len[i] > 100 ? 61 : 3)
                 for (int h = 0; h < heads; h++)
                     for (int c = 0; c < dim; c += 5) {
-                        double want = attend_naive(q, k, v, s, i, r, h, dim, h < 0 ? 0 : c, causal, masked ? keys[i] : len[i]);
+                        double want = attend_naive(q, k, v, s, i, r, h, dim, c, causal, masked ? keys[i] : len[i]);
                         assert_true(fabs(check_at(y, s->offset[i] + r, h * dim + c) - want) < bound);
                     }
         /* Each sequence alone: the same bits. */
@@ -156,6 +156,28 @@ static void test_attention(void **state)
         }
         lt_end(cx, scope);
     }
+}
+
+/* Eight thousand rows beside a few: the long one goes the streaming way and is the same alone. */
+static void test_long_and_short_together(void **state)
+{
+    int32_t len[] = {3, 8192, 17};
+    lt_scope scope = lt_open(cx, NULL);
+    lt_seqs *s = lt_seqs_new(cx, 3, len), *alone = lt_seqs_new(cx, 1, &len[1]);
+    lt_tensor *x[3], *part[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = check_random(cx, LT_F32, 8212, 32, 30 + i, 1);
+        part[i] = lt_slice_rows(cx, x[i], 3, 8192);
+    }
+    lt_attend_spec spec = {.q = s, .heads = 1, .dim = 32, .scale = 1 / sqrt(32)};
+    lt_tensor *y = lt_attend(cx, x[0], x[1], x[2], &spec);
+    spec.q = alone;
+    assert_true(check_same_bits(lt_attend(cx, part[0], part[1], part[2], &spec), lt_slice_rows(cx, y, 3, 8192)));
+    for (int i = 0; i < 3; i++)
+        for (int r = 0; r < len[i]; r += len[i] > 100 ? 4095 : 4)
+            for (int c = 0; c < 32; c += 7) /* means of 8192 numbers below 1 in f32 */
+                assert_true(fabs(check_at(y, s->offset[i] + r, c) - attend_naive(x[0], x[1], x[2], s, i, r, 0, 32, c, false, len[i])) < 1e-5);
+    lt_end(cx, scope);
 }
 
 static void test_grouped_queries(void **state)
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_threads_change_no_bit),
         cmocka_unit_test(test_pooling),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_long_and_short_together),
         cmocka_unit_test(test_grouped_queries),
         cmocka_unit_test(test_errors_are_values_and_stick),
         cmocka_unit_test(test_close_keeps_one),

@@ -81,14 +81,14 @@ static const char *check_case(lt_ctx *cx, const lt_tokenizer *t, const lt_json *
                                  .max_tokens = (int32_t)lt_json_int(lt_json_get(o, "max_tokens"), 0)};
     lt_scope scope = lt_open(cx, NULL);
     lt_encoding *e = text.text ? lt_encode(cx, t, text.text, text.size, pair.text, pair.size, &options) : NULL;
-    const char *wrong = !e                                                          ? "no encoding"
-                        : !same_ints(lt_json_get(o, "ids"), e->ids, e->n)           ? "ids"
-                        : !same_offsets(lt_json_get(o, "offsets"), e)               ? "offsets"
-                        : !same_ints(lt_json_get(o, "types"), e->types, e->n)       ? "types"
-                        : !same_special(lt_json_get(o, "special"), e)               ? "special"
-                        : !same_decoded(cx, t, lt_json_get(o, "decoded"), e)        ? "decoded"
-                        : options.max_tokens && e->n > options.max_tokens           ? "too many tokens"
-                                                                                    : NULL;
+    const char *wrong = !e                                                    ? "no encoding"
+                        : !same_ints(lt_json_get(o, "ids"), e->ids, e->n)     ? "ids"
+                        : !same_offsets(lt_json_get(o, "offsets"), e)         ? "offsets"
+                        : !same_ints(lt_json_get(o, "types"), e->types, e->n) ? "types"
+                        : !same_special(lt_json_get(o, "special"), e)         ? "special"
+                        : !same_decoded(cx, t, lt_json_get(o, "decoded"), e)  ? "decoded"
+                        : options.max_tokens && e->n > options.max_tokens     ? "too many tokens"
+                                                                              : NULL;
     lt_end(cx, scope);
     free(text.text);
     free(pair.text);

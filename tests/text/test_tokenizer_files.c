@@ -32,7 +32,8 @@ static const struct {
     {"[]", "t.json: expected an object", LT_ERR_INPUT},
     {"{}", "t.json: model: expected an object", LT_ERR_INPUT},
     {"{'version':'2.0'," MODEL "}", "t.json: version: \"2.0\" is not known (known: 1.0)", LT_ERR_UNSUPPORTED},
-    {"{'model':{'type':'Unigram','vocab':[]}}", "t.json: model.type: \"Unigram\" is not known (known: WordPiece, BPE)", LT_ERR_UNSUPPORTED},
+    {"{'model':{'type':'Unigram','vocab':[]}}", "t.json: model.type: \"Unigram\" is not known (known: WordPiece, BPE)",
+     LT_ERR_UNSUPPORTED},
     {"{'model':{}}", "t.json: model.type: expected a string that names a kind", LT_ERR_INPUT},
     {"{'model':'x'}", "t.json: model.type", LT_ERR_INPUT},
     {"{'model':{'type':'WordPiece'}}", "t.json: model.vocab: expected an object", LT_ERR_INPUT},
@@ -42,36 +43,54 @@ static const struct {
     {"{'model':{'type':'WordPiece','vocab':{'a':1,'b':1}}}", "the id 1 stands for \"a\" and for \"b\"", LT_ERR_INPUT},
     {"{'model':{'type':'WordPiece','vocab':{'a':1,'a':2}}}", "t.json:1:", LT_ERR_INPUT},
     {"{'model':{'type':'WordPiece','vocab':{},'unk_token':5}}", "t.json: model.unk_token: expected a string", LT_ERR_INPUT},
-    {"{'model':{'type':'WordPiece','vocab':{},'max_input_chars_per_word':-1}}", "t.json: model.max_input_chars_per_word: expected", LT_ERR_INPUT},
+    {"{'model':{'type':'WordPiece','vocab':{},'max_input_chars_per_word':-1}}", "t.json: model.max_input_chars_per_word: expected",
+     LT_ERR_INPUT},
     {"{" BPE ",'dropout':0.1}}", "t.json: model.dropout: random merges are not supported", LT_ERR_UNSUPPORTED},
     {"{'model':{'type':'BPE','vocab':{'a':0}}}", "t.json: model.merges: expected an array", LT_ERR_INPUT},
-    {"{'model':{'type':'BPE','vocab':{'a':0},'merges':['a c']}}", "t.json: model.merges[0]: \"c\" is not in the vocabulary", LT_ERR_INPUT},
-    {"{'model':{'type':'BPE','vocab':{'a':0},'merges':['a a']}}", "t.json: model.merges[0]: \"aa\" is not in the vocabulary", LT_ERR_INPUT},
+    {"{'model':{'type':'BPE','vocab':{'a':0},'merges':['a c']}}", "t.json: model.merges[0]: \"c\" is not in the vocabulary",
+     LT_ERR_INPUT},
+    {"{'model':{'type':'BPE','vocab':{'a':0},'merges':['a a']}}", "t.json: model.merges[0]: \"aa\" is not in the vocabulary",
+     LT_ERR_INPUT},
     {"{'model':{'type':'BPE','vocab':{'a':0},'merges':['a']}}", "t.json: model.merges[0]: expected", LT_ERR_INPUT},
     {"{'model':{'type':'BPE','vocab':{'a':0},'merges':[['a',1]]}}", "t.json: model.merges[0]: expected", LT_ERR_INPUT},
-    {"{'model':{'type':'BPE','vocab':{'a':0,'b':1},'merges':['a b'],'continuing_subword_prefix':'##'}}", "model.merges[0]: \"b\" does not begin", LT_ERR_INPUT},
-    {"{'normalizer':{'type':'Precompiled'}," MODEL "}", "t.json: normalizer.type: \"Precompiled\" is not known (known: BertNormalizer, ", LT_ERR_UNSUPPORTED},
-    {"{'normalizer':{'type':'Sequence','normalizers':[{'type':'NFC'},{'type':'X'}]}," MODEL "}", "t.json: normalizer.normalizers[1].type: \"X\"", LT_ERR_UNSUPPORTED},
-    {"{'normalizer':{'type':'Sequence','normalizers':[null]}," MODEL "}", "t.json: normalizer.normalizers[0]: expected an object", LT_ERR_INPUT},
+    {"{'model':{'type':'BPE','vocab':{'a':0,'b':1},'merges':['a b'],'continuing_subword_prefix':'##'}}",
+     "model.merges[0]: \"b\" does not begin", LT_ERR_INPUT},
+    {"{'normalizer':{'type':'Precompiled'}," MODEL "}",
+     "t.json: normalizer.type: \"Precompiled\" is not known (known: BertNormalizer, ", LT_ERR_UNSUPPORTED},
+    {"{'normalizer':{'type':'Sequence','normalizers':[{'type':'NFC'},{'type':'X'}]}," MODEL "}",
+     "t.json: normalizer.normalizers[1].type: \"X\"", LT_ERR_UNSUPPORTED},
+    {"{'normalizer':{'type':'Sequence','normalizers':[null]}," MODEL "}", "t.json: normalizer.normalizers[0]: expected an object",
+     LT_ERR_INPUT},
     {"{'normalizer':{'type':'Sequence'}," MODEL "}", "t.json: normalizer.normalizers: expected an array", LT_ERR_INPUT},
-    {"{'normalizer':{'type':'BertNormalizer','lowercase':1}," MODEL "}", "t.json: normalizer.lowercase: expected true or false", LT_ERR_INPUT},
-    {"{'normalizer':{'type':'Replace','pattern':{'Regex':'('},'content':''}," MODEL "}", "t.json: normalizer: the regular expression does not compile", LT_ERR_INPUT},
-    {"{'normalizer':{'type':'Replace','pattern':{'Regex':'[a&&b]'},'content':''}," MODEL "}", "in the regular expression, \"&\" is not supported", LT_ERR_UNSUPPORTED},
-    {"{'normalizer':{'type':'Replace','pattern':{'Regex':'\\\\p{Klingon}'},'content':''}," MODEL "}", "\"\\p{Klingon}\" is not supported", LT_ERR_UNSUPPORTED},
-    {"{'normalizer':{'type':'Replace','pattern':'x','content':''}," MODEL "}", "t.json: normalizer.pattern: expected", LT_ERR_INPUT},
-    {"{'pre_tokenizer':{'type':'Metaspace'}," MODEL "}", "t.json: pre_tokenizer.type: \"Metaspace\" is not known", LT_ERR_UNSUPPORTED},
-    {"{'pre_tokenizer':{'type':'Split','pattern':{'String':' '},'behavior':'Keep'}," MODEL "}", "t.json: pre_tokenizer.behavior: expected Removed", LT_ERR_INPUT},
-    {"{'post_processor':{'type':'BertProcessing','sep':['[SEP]']}," MODEL "}", "t.json: post_processor.cls: expected a token and its id", LT_ERR_INPUT},
-    {"{'post_processor':{'type':'TemplateProcessing','single':[{'SpecialToken':{'id':'X','type_id':0}}],'pair':[],'special_tokens':{}}," MODEL "}",
+    {"{'normalizer':{'type':'BertNormalizer','lowercase':1}," MODEL "}", "t.json: normalizer.lowercase: expected true or false",
+     LT_ERR_INPUT},
+    {"{'normalizer':{'type':'Replace','pattern':{'Regex':'('},'content':''}," MODEL "}",
+     "t.json: normalizer: the regular expression does not compile", LT_ERR_INPUT},
+    {"{'normalizer':{'type':'Replace','pattern':{'Regex':'[a&&b]'},'content':''}," MODEL "}",
+     "in the regular expression, \"&\" is not supported", LT_ERR_UNSUPPORTED},
+    {"{'normalizer':{'type':'Replace','pattern':{'Regex':'\\\\p{Klingon}'},'content':''}," MODEL "}",
+     "\"\\p{Klingon}\" is not supported", LT_ERR_UNSUPPORTED},
+    {"{'normalizer':{'type':'Replace','pattern':'x','content':''}," MODEL "}", "t.json: normalizer.pattern: expected",
+     LT_ERR_INPUT},
+    {"{'pre_tokenizer':{'type':'Metaspace'}," MODEL "}", "t.json: pre_tokenizer.type: \"Metaspace\" is not known",
+     LT_ERR_UNSUPPORTED},
+    {"{'pre_tokenizer':{'type':'Split','pattern':{'String':' '},'behavior':'Keep'}," MODEL "}",
+     "t.json: pre_tokenizer.behavior: expected Removed", LT_ERR_INPUT},
+    {"{'post_processor':{'type':'BertProcessing','sep':['[SEP]']}," MODEL "}",
+     "t.json: post_processor.cls: expected a token and its id", LT_ERR_INPUT},
+    {"{'post_processor':{'type':'TemplateProcessing','single':[{'SpecialToken':{'id':'X','type_id':0}}],'pair':[],'special_tokens':"
+     "{}}," MODEL "}",
      "t.json: post_processor.special_tokens: no ids for \"X\"", LT_ERR_INPUT},
-    {"{'post_processor':{'type':'TemplateProcessing','single':[{'Sequence':{'id':'B','type_id':0}}],'pair':[],'special_tokens':{}}," MODEL "}",
+    {"{'post_processor':{'type':'TemplateProcessing','single':[{'Sequence':{'id':'B','type_id':0}}],'pair':[],'special_tokens':{}}"
+     "," MODEL "}",
      "t.json: post_processor.single: there is no sequence B", LT_ERR_INPUT},
     {"{'decoder':{'type':'CTC'}," MODEL "}", "t.json: decoder.type: \"CTC\" is not known", LT_ERR_UNSUPPORTED},
     {"{'decoder':{'type':'Strip','content':'ab'}," MODEL "}", "t.json: decoder.content: expected one character", LT_ERR_INPUT},
     {"{'added_tokens':{}," MODEL "}", "t.json: added_tokens: expected an array", LT_ERR_INPUT},
     {"{'added_tokens':[{'content':7}]," MODEL "}", "t.json: added_tokens[0].content: expected a string", LT_ERR_INPUT},
     {"{'added_tokens':[3]," MODEL "}", "t.json: added_tokens[0]: expected an object", LT_ERR_INPUT},
-    {"{'added_tokens':[{'content':' ','normalized':true}],'normalizer':{'type':'Strip'}," MODEL "}", "nothing is left of \" \" once normalised", LT_ERR_UNSUPPORTED},
+    {"{'added_tokens':[{'content':' ','normalized':true}],'normalizer':{'type':'Strip'}," MODEL "}",
+     "nothing is left of \" \" once normalised", LT_ERR_UNSUPPORTED},
 };
 
 static void wrong_files_are_refused_with_file_and_place(void **state)
@@ -79,8 +98,8 @@ static void wrong_files_are_refused_with_file_and_place(void **state)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         lt_tokenizer *t = open_quoted(cx, refused[i].json);
         if (t || !strstr(lt_ctx_error(cx), refused[i].message) || lt_ctx_status(cx) != refused[i].status)
-            fail_msg("%s\n  said: %s (%d)\n  expected: %s (%d)", refused[i].json, t ? "opened" : lt_ctx_error(cx), lt_ctx_status(cx), refused[i].message,
-                     refused[i].status);
+            fail_msg("%s\n  said: %s (%d)\n  expected: %s (%d)", refused[i].json, t ? "opened" : lt_ctx_error(cx),
+                     lt_ctx_status(cx), refused[i].message, refused[i].status);
         lt_ctx_clear(cx);
     }
 }
@@ -88,7 +107,8 @@ static void wrong_files_are_refused_with_file_and_place(void **state)
 /* Every beginning of a whole file is refused, too. */
 static void truncated_files_are_refused(void **state)
 {
-    static const char json[] = "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":0,\"content\":\"[UNK]\",\"special\":true}],\"normalizer\":{\"type\":\"NFC\"},"
+    static const char json[] = "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":0,\"content\":\"[UNK]\",\"special\":true}],"
+                               "\"normalizer\":{\"type\":\"NFC\"},"
                                "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"vocab\":{\"[UNK]\":0,\"\xC3\xA9\":1}}}";
     for (size_t n = 0; n < sizeof json; n++) {
         lt_tokenizer *t = lt_tokenizer_parse(cx, json, n, "t.json");
@@ -129,6 +149,60 @@ static void a_missing_unknown_token_fails_when_needed(void **state)
     lt_tokenizer_free(t);
 }
 
+/* Files whose texts would grow a thousandfold at every step. */
+static void texts_do_not_grow_without_bounds(void **state)
+{
+    lt_str json = {0};
+    lt_str_puts(&json, "{'normalizer':{'type':'Sequence','normalizers':[{'type':'NFC'}");
+    for (int i = 0; i < 12; i++)
+        lt_str_puts(&json, ",{'type':'Replace','pattern':{'String':'a'},'content':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}");
+    lt_str_puts(&json, "]},'decoder':{'type':'Sequence','decoders':[{'type':'Fuse'}");
+    for (int i = 0; i < 20; i++)
+        lt_str_puts(&json,
+                    ",{'type':'BPEDecoder','suffix':''},{'type':'Fuse'},{'type':'Replace','pattern':{'Regex':''},'content':'aa'}");
+    lt_str_puts(&json, "]}," MODEL "}");
+    lt_tokenizer *t = open_quoted(cx, json.data);
+    lt_str_free(&json);
+    if (!t) fail_msg("%s", lt_ctx_error(cx));
+    assert_null(encode_plainly(cx, t, "a"));
+    assert_non_null(strstr(lt_ctx_error(cx), "beyond all measure"));
+    assert_in_range(lt_memory_peak(cx), 0, 8 << 20);
+    lt_ctx_clear(cx);
+    int32_t ids[] = {1, 1};
+    assert_false(lt_decode(cx, t, ids, 2, false, &json));
+    assert_non_null(strstr(lt_ctx_error(cx), "beyond all measure"));
+    lt_ctx_clear(cx);
+    lt_str_free(&json);
+    lt_tokenizer_free(t);
+}
+
+static void repeat(lt_str *s, const char *text, int n)
+{
+    while (n--) lt_str_puts(s, text);
+}
+
+static void deep_and_wide_files_are_refused(void **state)
+{
+    lt_str json = {0};
+    lt_str_puts(&json, "{'normalizer':");
+    repeat(&json, "{'type':'Sequence','normalizers':[", 100);
+    repeat(&json, "]}", 100);
+    lt_str_puts(&json, "," MODEL "}");
+    assert_null(open_quoted(cx, json.data));
+    assert_non_null(strstr(lt_ctx_error(cx), "sequences nest too deep"));
+    lt_ctx_clear(cx);
+    lt_str_clear(&json);
+    lt_str_puts(&json, "{'post_processor':{'type':'TemplateProcessing','special_tokens':{'x':{'ids':[0");
+    repeat(&json, ",0", 999);
+    lt_str_puts(&json, "]}},'pair':[],'single':[{'Sequence':{'id':'A','type_id':0}}");
+    repeat(&json, ",{'SpecialToken':{'id':'x','type_id':0}}", 999);
+    lt_str_puts(&json, "]}," MODEL "}");
+    assert_null(open_quoted(cx, json.data));
+    assert_non_null(strstr(lt_ctx_error(cx), "a template of more than 4096 tokens"));
+    lt_ctx_clear(cx);
+    lt_str_free(&json);
+}
+
 /* Patterns that backtrack without end, or try again at every byte, end with an error. */
 static void slow_patterns_are_given_up(void **state)
 {
@@ -138,7 +212,8 @@ static void slow_patterns_are_given_up(void **state)
     memset(text, 'a', size);
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         char json[256];
-        snprintf(json, sizeof json, "{'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{'Regex':'%s'}}," MODEL "}", patterns[i]);
+        snprintf(json, sizeof json, "{'pre_tokenizer':{'type':'Split','behavior':'Isolated','pattern':{'Regex':'%s'}}," MODEL "}",
+                 patterns[i]);
         lt_tokenizer *t = open_quoted(cx, json);
         assert_non_null(t);
         double start = lt_now();
@@ -176,16 +251,20 @@ static void one_long_line_takes_linear_time(void **state)
     static const char *const tokenizers[] = {
         "{'normalizer':{'type':'BertNormalizer'},'pre_tokenizer':{'type':'BertPreTokenizer'}," MODEL "}",
         "{'normalizer':{'type':'NFC'},'pre_tokenizer':{'type':'ByteLevel','add_prefix_space':true}," BPE ",'unk_token':'a'}}",
-        "{'added_tokens':[{'content':'aaaaaaab','lstrip':true,'rstrip':true},{'content':' aab'}],'normalizer':{'type':'NFKD'}," BPE ",'unk_token':'a'}}",
-        "{'pre_tokenizer':{'type':'Split','behavior':'MergedWithNext','pattern':{'Regex':'\\\\s+(?!\\\\S)|\\\\p{L}+|\\\\s+'}}," BPE ",'unk_token':'a'}}",
+        "{'added_tokens':[{'content':'aaaaaaab','lstrip':true,'rstrip':true},{'content':' aab'}],'normalizer':{'type':'NFKD'}," BPE
+        ",'unk_token':'a'}}",
+        "{'pre_tokenizer':{'type':'Split','behavior':'MergedWithNext','pattern':{'Regex':'\\\\s+(?!\\\\S)|\\\\p{L}+|\\\\s+'}}," BPE
+        ",'unk_token':'a'}}",
     };
-    static const char *const units[] = {"a", "ab", " ", "\xCC\x81\xCC\xA3", "\xE4\xB8\xAD", "\xFF", "!", "\xF0\x9F\x91\xA8\xE2\x80\x8D"};
+    static const char *const units[] = {
+        "a", "ab", " ", "\xCC\x81\xCC\xA3", "\xE4\xB8\xAD", "\xFF", "!", "\xF0\x9F\x91\xA8\xE2\x80\x8D"};
     for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers; i++) {
         lt_tokenizer *t = open_quoted(cx, tokenizers[i]);
         assert_non_null(t);
         for (size_t k = 0; k < sizeof units / sizeof *units; k++) {
             double small = seconds_for(t, units[k], 1 << 14), large = seconds_for(t, units[k], 1 << 17);
-            if (large > 0.2 + 40 * small) fail_msg("tokenizer %zu, unit %zu: %.4f s for 16 KiB, %.4f s for 128 KiB", i, k, small, large);
+            if (large > 0.2 + 40 * small)
+                fail_msg("tokenizer %zu, unit %zu: %.4f s for 16 KiB, %.4f s for 128 KiB", i, k, small, large);
         }
         lt_tokenizer_free(t);
     }
@@ -195,8 +274,8 @@ static void one_long_line_takes_linear_time(void **state)
 
 #define BERT                                                                                                                       \
     "{'added_tokens':[{'content':'[CLS]','special':true},{'content':'[SEP]','special':true},{'content':'[NEW]'}],"                 \
-    "'normalizer':{'type':'BertNormalizer'},'pre_tokenizer':{'type':'BertPreTokenizer'},'decoder':{'type':'WordPiece'},"            \
-    "'post_processor':{'type':'BertProcessing','cls':['[CLS]',1],'sep':['[SEP]',2]},"                                               \
+    "'normalizer':{'type':'BertNormalizer'},'pre_tokenizer':{'type':'BertPreTokenizer'},'decoder':{'type':'WordPiece'},"           \
+    "'post_processor':{'type':'BertProcessing','cls':['[CLS]',1],'sep':['[SEP]',2]},"                                              \
     "'model':{'type':'WordPiece','vocab':{'[UNK]':0,'[CLS]':1,'[SEP]':2,'a':3,'##b':4,'e':5,'[PAD]':6}}}"
 
 static void tokens_have_names_and_ids(void **state)
@@ -319,7 +398,9 @@ static void write_file(const char *name, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-static const char *const files[] = {"vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.json"};
+static const char *const files[] = {
+    "vocab.txt",  "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "tokenizer.json"};
 
 static void empty_folder(void)
 {
@@ -369,12 +450,14 @@ static void vocab_txt_is_berts(void **state)
 static void merges_txt_is_gpt2s_or_robertas(void **state)
 {
     empty_folder();
-    write_file("vocab.json", "{'<s>':0,'<pad>':1,'</s>':2,'a':3,'b':4,'\xC4\xA0':5,'ab':6,'\xC4\xA0""ab':7,'<mask>':8}");
+    write_file("vocab.json", "{'<s>':0,'<pad>':1,'</s>':2,'a':3,'b':4,'\xC4\xA0':5,'ab':6,'\xC4\xA0"
+                             "ab':7,'<mask>':8}");
     write_file("merges.txt", "#version: 0.2\na b\n\xC4\xA0 ab\na b\n");
     CHECK_IDS("ab ab <mask>", 0, 6, 7, 8, 2);
     write_file("tokenizer_config.json", "{'tokenizer_class':'RobertaTokenizer','add_prefix_space':true}");
     CHECK_IDS("ab ab", 0, 7, 7, 2);
-    write_file("tokenizer_config.json", "{'tokenizer_class':'GPT2Tokenizer','unk_token':'<s>','bos_token':'<s>','eos_token':'</s>'}");
+    write_file("tokenizer_config.json",
+               "{'tokenizer_class':'GPT2Tokenizer','unk_token':'<s>','bos_token':'<s>','eos_token':'</s>'}");
     CHECK_IDS("ab ab</s>", 6, 7, 2);
     write_file("tokenizer_config.json", "{'tokenizer_class':'GPT2Tokenizer','add_bos_token':true,'bos_token':'<s>'}");
     CHECK_IDS("ab<|endoftext|>", 0, 6, 9);
@@ -413,6 +496,8 @@ int main(void)
         cmocka_unit_test(wrong_files_are_refused_with_file_and_place),
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(a_missing_unknown_token_fails_when_needed),
+        cmocka_unit_test(texts_do_not_grow_without_bounds),
+        cmocka_unit_test(deep_and_wide_files_are_refused),
         cmocka_unit_test(slow_patterns_are_given_up),
         cmocka_unit_test(one_long_line_takes_linear_time),
         cmocka_unit_test(tokens_have_names_and_ids),

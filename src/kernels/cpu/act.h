@@ -106,32 +106,61 @@ LT_INLINE vf v_relu(vf x) { return v_select(x < 0.0f, v_set(0.0f), x); }
 LT_INLINE vf v_act(lt_act act, vf x)
 {
     switch (act) {
-    case LT_ACT_RELU: return v_relu(x);
-    case LT_ACT_GELU: return v_gelu(x);
-    case LT_ACT_GELU_TANH: return x * v_sigmoid(1.59576912f * v_fma(x * 0.044715f, x * x, x));
-    case LT_ACT_QUICK_GELU: return x * v_sigmoid(x * 1.702f);
-    case LT_ACT_SILU: return x * v_sigmoid(x);
-    case LT_ACT_MISH: return v_mish(x);
-    case LT_ACT_TANH: return v_tanh(x);
-    case LT_ACT_SIGMOID: return v_sigmoid(x);
-    case LT_ACT_RELU2: return v_relu(x) * v_relu(x);
-    default: return x;
+    case LT_ACT_RELU:
+        return v_relu(x);
+    case LT_ACT_GELU:
+        return v_gelu(x);
+    case LT_ACT_GELU_TANH:
+        return x * v_sigmoid(1.59576912f * v_fma(x * 0.044715f, x * x, x));
+    case LT_ACT_QUICK_GELU:
+        return x * v_sigmoid(x * 1.702f);
+    case LT_ACT_SILU:
+        return x * v_sigmoid(x);
+    case LT_ACT_MISH:
+        return v_mish(x);
+    case LT_ACT_TANH:
+        return v_tanh(x);
+    case LT_ACT_SIGMOID:
+        return v_sigmoid(x);
+    case LT_ACT_RELU2:
+        return v_relu(x) * v_relu(x);
+    default:
+        return x;
     }
 }
 
 /* CALL(act) with each activation as a constant. */
-#define V_EACH_ACT(act, CALL)                                                                                                    \
-    switch (act) {                                                                                                               \
-    case LT_ACT_RELU: CALL(LT_ACT_RELU); break;                                                                                  \
-    case LT_ACT_GELU: CALL(LT_ACT_GELU); break;                                                                                  \
-    case LT_ACT_GELU_TANH: CALL(LT_ACT_GELU_TANH); break;                                                                        \
-    case LT_ACT_QUICK_GELU: CALL(LT_ACT_QUICK_GELU); break;                                                                      \
-    case LT_ACT_SILU: CALL(LT_ACT_SILU); break;                                                                                  \
-    case LT_ACT_MISH: CALL(LT_ACT_MISH); break;                                                                                  \
-    case LT_ACT_TANH: CALL(LT_ACT_TANH); break;                                                                                  \
-    case LT_ACT_SIGMOID: CALL(LT_ACT_SIGMOID); break;                                                                            \
-    case LT_ACT_RELU2: CALL(LT_ACT_RELU2); break;                                                                                \
-    default: CALL(LT_ACT_NONE);                                                                                                  \
+#define V_EACH_ACT(act, CALL)                                                                                                      \
+    switch (act) {                                                                                                                 \
+    case LT_ACT_RELU:                                                                                                              \
+        CALL(LT_ACT_RELU);                                                                                                         \
+        break;                                                                                                                     \
+    case LT_ACT_GELU:                                                                                                              \
+        CALL(LT_ACT_GELU);                                                                                                         \
+        break;                                                                                                                     \
+    case LT_ACT_GELU_TANH:                                                                                                         \
+        CALL(LT_ACT_GELU_TANH);                                                                                                    \
+        break;                                                                                                                     \
+    case LT_ACT_QUICK_GELU:                                                                                                        \
+        CALL(LT_ACT_QUICK_GELU);                                                                                                   \
+        break;                                                                                                                     \
+    case LT_ACT_SILU:                                                                                                              \
+        CALL(LT_ACT_SILU);                                                                                                         \
+        break;                                                                                                                     \
+    case LT_ACT_MISH:                                                                                                              \
+        CALL(LT_ACT_MISH);                                                                                                         \
+        break;                                                                                                                     \
+    case LT_ACT_TANH:                                                                                                              \
+        CALL(LT_ACT_TANH);                                                                                                         \
+        break;                                                                                                                     \
+    case LT_ACT_SIGMOID:                                                                                                           \
+        CALL(LT_ACT_SIGMOID);                                                                                                      \
+        break;                                                                                                                     \
+    case LT_ACT_RELU2:                                                                                                             \
+        CALL(LT_ACT_RELU2);                                                                                                        \
+        break;                                                                                                                     \
+    default:                                                                                                                       \
+        CALL(LT_ACT_NONE);                                                                                                         \
     }
 
 LT_INLINE void act_loop(lt_act act, int64_t n, const float *x, float *y)

@@ -18,8 +18,8 @@ LT_INLINE int64_t up_to(int64_t n, int64_t unit) { return (n + unit - 1) / unit 
 typedef struct attend_state { /* where things lie in the scratch, for queries q0 … of one block */
     const lt_attend_args *a;
     int64_t q0;
-    int64_t block;        /* keys at a time */
-    int64_t k0, keys;     /* the keys at hand */
+    int64_t block;    /* keys at a time */
+    int64_t k0, keys; /* the keys at hand */
     int64_t score_stride, value_stride;
     float *keys_packed;   /* panels of [dim][LT_NR] */
     float *values_packed; /* panels of [block][LT_NR] */
@@ -34,7 +34,8 @@ LT_INLINE int64_t attend_keys_at_once(int64_t nk) { return nk < LT_KEYS ? nk : L
 static size_t attend_scratch(int64_t nk, int64_t dim, int64_t value_dim)
 {
     const int64_t block = attend_keys_at_once(nk), values = up_to(value_dim, LT_NR);
-    return (size_t)(up_to(block, LT_NR) * (dim + LT_MR) + (block + LT_QUERIES) * values + LT_QUERIES * (LT_LANES + 1)) * sizeof(float);
+    return (size_t)(up_to(block, LT_NR) * (dim + LT_MR) + (block + LT_QUERIES) * values + LT_QUERIES * (LT_LANES + 1)) *
+           sizeof(float);
 }
 
 static attend_state attend_layout(const lt_attend_args *a, int64_t q0, void *scratch)
@@ -110,16 +111,27 @@ static void attend_tile(const attend_state *s, int64_t r0, int rows)
     const int64_t most = attend_visible_here(s, r0 + rows - 1), fewest = attend_visible_here(s, r0);
     if (most == 0 && s->k0 > 0) return;
     attend_product(rows, (most + LT_LANES - 1) / LT_LANES,
-                   (tile_args){.k = a->dim, .a = (const float *)a->q + (s->q0 + r0) * a->q_stride, .a_stride = a->q_stride,
-                               .b = s->keys_packed, .panel_stride = a->dim * LT_NR, .c = s->scores, .c_stride = s->score_stride,
+                   (tile_args){.k = a->dim,
+                               .a = (const float *)a->q + (s->q0 + r0) * a->q_stride,
+                               .a_stride = a->q_stride,
+                               .b = s->keys_packed,
+                               .panel_stride = a->dim * LT_NR,
+                               .c = s->scores,
+                               .c_stride = s->score_stride,
                                .scale = (float)a->scale});
     if (a->bias) a->bias(a->bias_arg, a->head, s->q0 + r0, rows, s->k0, most, s->scores, s->score_stride);
     attend_softmax(s, r0, rows);
 
     /* All rows over the keys that all of them see; then each over its own last few. */
-    tile_args t = {.k = fewest, .a = s->scores, .a_stride = s->score_stride, .b = s->values_packed,
-                   .panel_stride = s->block * LT_NR, .c = s->out + r0 * s->value_stride, .c_stride = s->value_stride,
-                   .scale = 1.0f, .go_on = s->k0 > 0};
+    tile_args t = {.k = fewest,
+                   .a = s->scores,
+                   .a_stride = s->score_stride,
+                   .b = s->values_packed,
+                   .panel_stride = s->block * LT_NR,
+                   .c = s->out + r0 * s->value_stride,
+                   .c_stride = s->value_stride,
+                   .scale = 1.0f,
+                   .go_on = s->k0 > 0};
     const int64_t vectors = (a->value_dim + LT_LANES - 1) / LT_LANES;
     attend_product(rows, vectors, t);
     t.b += fewest * LT_NR;
@@ -142,16 +154,20 @@ static void attend_block(const lt_attend_args *a, int64_t q0, int64_t nq, void *
     const int64_t last = attend_visible(&s, nq - 1);
     for (; s.k0 < last; s.k0 += s.block) {
         s.keys = last - s.k0 < s.block ? last - s.k0 : s.block;
-        pack_panels(s.keys, s.keys, a->dim, (const float *)a->k + s.k0 * a->k_stride, a->k_stride, 1, s.keys_packed, a->dim * LT_NR);
-        pack_panels(a->value_dim, a->value_dim, s.keys, (const float *)a->v + s.k0 * a->v_stride, 1, a->v_stride, s.values_packed, s.block * LT_NR);
+        pack_panels(s.keys, s.keys, a->dim, (const float *)a->k + s.k0 * a->k_stride, a->k_stride, 1, s.keys_packed,
+                    a->dim * LT_NR);
+        pack_panels(a->value_dim, a->value_dim, s.keys, (const float *)a->v + s.k0 * a->v_stride, 1, a->v_stride, s.values_packed,
+                    s.block * LT_NR);
         for (int64_t i = 0; i < tile_parts(nq); i++)
             attend_tile(&s, tile_start(nq, i), (int)(tile_start(nq, i + 1) - tile_start(nq, i)));
     }
     for (int64_t r = 0; r < nq; r++) {
         float *out = (float *)a->out + (q0 + r) * a->out_stride;
         const float sum = v_sum(v_load(s.sum + r * LT_LANES));
-        if (sum == 0.0f) memset(out, 0, (size_t)a->value_dim * sizeof(float));
-        else row_affine(a->value_dim, s.out + r * s.value_stride, 0.0f, 1.0f / sum, NULL, NULL, out);
+        if (sum == 0.0f)
+            memset(out, 0, (size_t)a->value_dim * sizeof(float));
+        else
+            row_affine(a->value_dim, s.out + r * s.value_stride, 0.0f, 1.0f / sum, NULL, NULL, out);
     }
 }
 

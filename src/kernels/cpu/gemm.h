@@ -59,18 +59,29 @@ static void gemm_columns(int64_t m, int64_t cols, int64_t j, int width, tile_arg
     const bool direct = act == LT_ACT_NONE && cols >= (int64_t)width * LT_LANES;
     const int64_t c_stride = t.c_stride;
     t.residual_stride = residual_stride;
+    /* The first tiles call the next panels into L2: one tile all of them, if it is the only one, else two a half each. The widest
+     * tiles read so many streams that hardware keeps up by itself. */
+    const int halves = width == LT_WIDEST ? 0 : tile_parts(m) == 1 ? 2 : 1;
     for (int64_t i = 0, end; i < tile_parts(m); i++) {
         const int64_t r = tile_start(m, i);
         end = tile_start(m, i + 1);
         t.a = a + r * t.a_stride;
+        t.ahead = t.b + width * LT_LANES * t.k * (2 + i) / 2;
+        t.ahead_halves = i < 2 ? halves : 0;
         t.c = direct ? c + r * c_stride : buffer;
         t.c_stride = direct ? c_stride : width * LT_LANES;
         t.bias = direct ? bias : NULL;
         t.residual = direct && residual ? residual + r * residual_stride : NULL;
         tile_run((int)(end - r), width, &t);
         if (direct) continue;
-        finish_args f = {buffer, width * LT_LANES, cols < width * LT_LANES ? cols : width * LT_LANES, bias,
-                         residual ? residual + r * residual_stride : NULL, residual_stride, c + r * c_stride, c_stride};
+        finish_args f = {buffer,
+                         width * LT_LANES,
+                         cols < width * LT_LANES ? cols : width * LT_LANES,
+                         bias,
+                         residual ? residual + r * residual_stride : NULL,
+                         residual_stride,
+                         c + r * c_stride,
+                         c_stride};
         finish(act, (int)(end - r), &f);
     }
 }
@@ -82,8 +93,14 @@ static void gemm(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_strid
     const int tallest = (int)((m + tile_parts(m) - 1) / (m ? tile_parts(m) : 1));
     for (int64_t v = 0, width; m > 0 && v < vectors; v += width) {
         width = tile_width(tallest, vectors - v);
-        tile_args t = {.k = k, .a = a, .a_stride = a_stride, .b = (const float *)packed + v / LT_NV * LT_NR * k,
-                       .panel_stride = LT_NR * k, .c = c, .c_stride = c_stride, .scale = 1.0f};
+        tile_args t = {.k = k,
+                       .a = a,
+                       .a_stride = a_stride,
+                       .b = (const float *)packed + v / LT_NV * LT_NR * k,
+                       .panel_stride = LT_NR * k,
+                       .c = c,
+                       .c_stride = c_stride,
+                       .scale = 1.0f};
         gemm_columns(m, n - v * LT_LANES, v * LT_LANES, (int)width, t, e);
     }
 }

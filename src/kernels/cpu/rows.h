@@ -84,8 +84,7 @@ LT_INLINE float row_max(int64_t n, const float *x, float floor)
         LT_UNROLL
         for (int u = 0; u < 4; u++) m[u] = v_max(m[u], v_load(x + i + u * LT_LANES));
     }
-    for (; i < n; i += LT_LANES)
-        m[0] = v_max(m[0], n - i < LT_LANES ? v_load_n(x + i, n - i, v_set(floor)) : v_load(x + i));
+    for (; i < n; i += LT_LANES) m[0] = v_max(m[0], n - i < LT_LANES ? v_load_n(x + i, n - i, v_set(floor)) : v_load(x + i));
     return v_largest(v_max(v_max(m[0], m[1]), v_max(m[2], m[3])));
 }
 
@@ -191,8 +190,10 @@ LT_INLINE void col_fold(int64_t rows, int64_t cols, const float *x, int64_t stri
             vf v = n < LT_LANES ? v_load_n(x + r * stride + j, n, zero) : v_load(x + r * stride + j);
             s = max ? v_max_or_nan(s, v) : s + v;
         }
-        if (n < LT_LANES) v_store_n(out + j, n, s);
-        else v_store(out + j, s);
+        if (n < LT_LANES)
+            v_store_n(out + j, n, s);
+        else
+            v_store(out + j, s);
     }
 }
 

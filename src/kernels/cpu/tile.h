@@ -25,13 +25,15 @@ typedef struct tile_args {
     int64_t a_stride;
     const float *b; /* packed panels, panel_stride apart */
     int64_t panel_stride;
-    float *c;       /* rows c_stride apart */
+    float *c; /* rows c_stride apart */
     int64_t c_stride;
     const float *bias;     /* NULL: none; else one row */
     const float *residual; /* NULL: none; else rows residual_stride apart */
     int64_t residual_stride;
-    float scale;           /* of the product, before the bias */
-    bool go_on;            /* the chains continue from what is in c */
+    float scale;        /* of the product, before the bias */
+    bool go_on;         /* the chains continue from what is in c */
+    const float *ahead; /* what is to be called into L2 meanwhile, … */
+    int ahead_halves;   /* … in halves of what is read of b: 0, 1 or 2 */
 } tile_args;
 
 /* In what follows R rows and W vectors are constants; acc[r * W + v]. */
@@ -55,18 +57,18 @@ LT_INLINE void tile_store(const int R, const int W, vf acc[LT_ACCUMULATORS], con
     for (int i = 0; i < R * W; i++) v_store(c + i / W * stride + i % W * LT_LANES, acc[i]);
 }
 
-LT_INLINE void tile_body(const int R, const int W, const tile_args *t)
+/* The chains. HALVES of as many bytes as each k reads of b are called into L2: weights then arrive from memory while others are in
+ * use, which hardware, seeing one short stream after another, does not do in time. */
+LT_INLINE void tile_chains(const int R, const int W, const int HALVES, vf acc[LT_ACCUMULATORS], const tile_args *t)
 {
-    vf acc[LT_ACCUMULATORS], bv[LT_WIDEST];
-    LT_UNROLL
-    for (int i = 0; i < R * W; i++) acc[i] = v_set(0.0f);
-    if (t->go_on) {
-        LT_UNROLL
-        for (int i = 0; i < R * W; i++) acc[i] = v_load(t->c + i / W * t->c_stride + i % W * LT_LANES);
-    }
-    const float *a = t->a, *b = t->b;
+    enum { LINE = 16 }; /* floats of a cache line */
+    const int step = HALVES * W * LT_LANES / 2;
+    const float *a = t->a, *b = t->b, *ahead = t->ahead;
     const int64_t a_stride = t->a_stride, panel = t->panel_stride;
-    for (int64_t i = 0; i < t->k; i++) {
+    for (int64_t i = t->k; i > 0; i--) {
+        vf bv[LT_WIDEST];
+        LT_UNROLL
+        for (int l = 0; l < step; l += LINE) __builtin_prefetch(ahead + l, 0, 2);
         LT_UNROLL
         for (int v = 0; v < W; v++) bv[v] = v_load(b + v / LT_NV * panel + v % LT_NV * LT_LANES);
         LT_UNROLL
@@ -77,10 +79,29 @@ LT_INLINE void tile_body(const int R, const int W, const tile_args *t)
         }
         a++;
         b += LT_NR;
+        ahead += step;
     }
+}
+
+LT_INLINE void tile_body(const int R, const int W, const tile_args *t)
+{
+    vf acc[LT_ACCUMULATORS];
+    LT_UNROLL
+    for (int i = 0; i < R * W; i++) acc[i] = v_set(0.0f);
+    if (t->go_on) {
+        LT_UNROLL
+        for (int i = 0; i < R * W; i++) acc[i] = v_load(t->c + i / W * t->c_stride + i % W * LT_LANES);
+    }
+    if (t->ahead_halves == 2)
+        tile_chains(R, W, 2, acc, t);
+    else if (t->ahead_halves == 1)
+        tile_chains(R, W, 1, acc, t);
+    else
+        tile_chains(R, W, 0, acc, t);
     tile_store(R, W, acc, t);
 }
 
+/* clang-format off */
 typedef void tile_fn(const tile_args *t);
 #define TILE(R, W)                                                                                                               \
     static void tile_##R##_##W(const tile_args *t) { tile_body(R, W, t); }
@@ -109,6 +130,7 @@ static tile_fn *const tiles[][LT_MR] = { /* [log2 width][rows - 1] */
     {tile_1_8},
 #endif
 };
+/* clang-format on */
 
 /* How many vectors across to take with so many rows when so many remain: as many as there are accumulators for. */
 LT_INLINE int tile_width(int rows, int64_t remaining)
@@ -118,10 +140,7 @@ LT_INLINE int tile_width(int rows, int64_t remaining)
     return remaining >= 2 ? 2 : 1;
 }
 
-LT_INLINE void tile_run(int rows, int width, const tile_args *t)
-{
-    tiles[__builtin_ctz((unsigned)width)][rows - 1](t);
-}
+LT_INLINE void tile_run(int rows, int width, const tile_args *t) { tiles[__builtin_ctz((unsigned)width)][rows - 1](t); }
 
 /* The i-th of the fewest even parts of at most LT_MR rows begins here. */
 LT_INLINE int64_t tile_parts(int64_t m) { return (m + LT_MR - 1) / LT_MR; }

@@ -115,8 +115,8 @@ LT_INLINE vf v_copysign(vf x, vf sign) { return (vf)(((vi)x & 0x7fffffff) | ((vi
 
 /* Lane i exchanged with lane i ^ h. */
 #if LT_LANES == 16
-#define V_SWAP(x, h)                                                                                                             \
-    __builtin_shufflevector(x, x, 0 ^ h, 1 ^ h, 2 ^ h, 3 ^ h, 4 ^ h, 5 ^ h, 6 ^ h, 7 ^ h, 8 ^ h, 9 ^ h, 10 ^ h, 11 ^ h, 12 ^ h,  \
+#define V_SWAP(x, h)                                                                                                               \
+    __builtin_shufflevector(x, x, 0 ^ h, 1 ^ h, 2 ^ h, 3 ^ h, 4 ^ h, 5 ^ h, 6 ^ h, 7 ^ h, 8 ^ h, 9 ^ h, 10 ^ h, 11 ^ h, 12 ^ h,    \
                             13 ^ h, 14 ^ h, 15 ^ h)
 #elif LT_LANES == 8
 #define V_SWAP(x, h) __builtin_shufflevector(x, x, 0 ^ h, 1 ^ h, 2 ^ h, 3 ^ h, 4 ^ h, 5 ^ h, 6 ^ h, 7 ^ h)

@@ -1,5 +1,5 @@
-/* The reference: every kernel as plainly as it can be said, one source for float and double (-DLT_REAL=…). Products are the chains of
- * fused multiply-adds that the contract names; sums, norms, activations and softmax are computed in double and rounded once, so
+/* The reference: every kernel as plainly as it can be said, one source for float and double (-DLT_REAL=…). Products are the chains
+ * of fused multiply-adds that the contract names; sums, norms, activations and softmax are computed in double and rounded once, so
  * other tables agree with them within a stated tolerance. f64 here is what gradients are checked in. */
 #include <math.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 typedef LT_REAL real;
 #define NAME_(type) lt_kernels_ref_##type
 #define NAME(type) NAME_(type)
-#define FMA(a, b, c) _Generic((real)0, float: fmaf, double: fma)(a, b, c)
+#define FMA(a, b, c) _Generic((real)0, float : fmaf, double : fma)(a, b, c)
 
 enum { NR = 4, BLOCK = 32 };
 
@@ -36,16 +36,26 @@ static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 
 static double activate(lt_act act, double x)
 {
     switch (act) {
-    case LT_ACT_RELU: return x < 0 ? 0 : x;
-    case LT_ACT_GELU: return x * 0.5 * erfc(-x * 0.70710678118654752440);
-    case LT_ACT_GELU_TANH: return x * sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
-    case LT_ACT_QUICK_GELU: return x * sigmoid(1.702 * x);
-    case LT_ACT_SILU: return x * sigmoid(x);
-    case LT_ACT_MISH: return x * tanh(x > 40 ? x : log1p(exp(x)));
-    case LT_ACT_TANH: return tanh(x);
-    case LT_ACT_SIGMOID: return sigmoid(x);
-    case LT_ACT_RELU2: return x < 0 ? 0 : x * x;
-    default: return x;
+    case LT_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case LT_ACT_GELU:
+        return x * 0.5 * erfc(-x * 0.70710678118654752440);
+    case LT_ACT_GELU_TANH:
+        return x * sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
+    case LT_ACT_QUICK_GELU:
+        return x * sigmoid(1.702 * x);
+    case LT_ACT_SILU:
+        return x * sigmoid(x);
+    case LT_ACT_MISH:
+        return x * tanh(x > 40 ? x : log1p(exp(x)));
+    case LT_ACT_TANH:
+        return tanh(x);
+    case LT_ACT_SIGMOID:
+        return sigmoid(x);
+    case LT_ACT_RELU2:
+        return x < 0 ? 0 : x * x;
+    default:
+        return x;
     }
 }
 

@@ -73,6 +73,7 @@ static bool prepare(lt_ctx *cx, lt_position *p)
     p->packed = lt_new(cx, (int64_t)lt_packed_bytes(kn, 2 * p->max - 1, p->dim), 1);
     if (!p->packed) return false;
     kn->pack(2 * p->max - 1, p->dim, p->table.value.data, p->dim, 1, p->packed);
+    p->packed_for = kn;
     lt_param_drop(&p->table);
     return true;
 }
@@ -86,6 +87,8 @@ static bool set_bias(lt_ctx *cx, const lt_position *p, lt_tensor *q, lt_tensor *
     relative *r = lt_alloc_array(cx, qs->n, sizeof *r);
     const lt_kernels *kn = lt_kernels_of(cx, p->dtype);
     if (!r || !kn) return false;
+    if (kn != p->packed_for)
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "%s was packed for \"%s\", this context runs \"%s\"", p->name, p->packed_for->isa, kn->isa);
     for (int32_t i = 0; i < qs->n; i++)
         r[i] = (relative){.kn = kn, .p = p, .q = (const char *)q->data + (size_t)(qs->offset[i] * q->stride[0]) * kn->elem, .q_stride = q->stride[0],
                           .k = (const char *)k->data + (size_t)(ks->offset[i] * k->stride[0]) * kn->elem, .k_stride = k->stride[0], .scale = spec->scale};
