@@ -24,6 +24,7 @@ done
 shift $((OPTIND - 1))
 
 scratch=$(mktemp -d)
+chmod 711 "$scratch" # tests that drop root's rights must still reach their folder in it
 trap 'rm -rf "$scratch"' EXIT
 trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM
 : >"$scratch/tally"

@@ -44,6 +44,7 @@ const lt_tokenizer *lt_model_tokenizer(const lt_model *m); /* NULL: none */
 /* A prompt of config_sentence_transformers.json by name; NULL when there is none of that name. */
 const char *lt_model_prompt(const lt_model *m, const char *name);
 const lt_kind *const *lt_families(int *n);
+const lt_kind *lt_pooling_kind(int i); /* the i-th, for `lathe list`; NULL past the last */
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 

@@ -100,6 +100,7 @@ lt_tensor *lt_norm(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x);
 
 /* Activations by the names that configs use ("gelu", "gelu_new", "relu", "silu", "swish", …); LT_ACT_COUNT: not known. */
 lt_act lt_act_named(const char *name);
+const lt_kind *lt_activation_kind(int i); /* the i-th, for `lathe list`; NULL past the last */
 
 /* ---- memory of what was seen (decoding) ------------------------------------------------------------------------ */
 

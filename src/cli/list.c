@@ -5,23 +5,7 @@
 
 #include <string.h>
 
-/* Words that stand for values of an enumeration, which has no table of its own. */
-static const lt_kind words[] = {
-    {"activation", "relu", "max(x, 0)", ""},
-    {"activation", "gelu", "x Φ(x)", "Hendrycks & Gimpel 2016"},
-    {"activation", "gelu_new", "x Φ(x) by tanh; also gelu_pytorch_tanh", "Hendrycks & Gimpel 2016"},
-    {"activation", "quick_gelu", "x σ(1.702 x)", "Hendrycks & Gimpel 2016"},
-    {"activation", "silu", "x σ(x); also swish", "Elfwing et al. 2017"},
-    {"activation", "mish", "x tanh(log(1 + eˣ))", "Misra 2019"},
-    {"activation", "tanh", "tanh(x)", ""},
-    {"activation", "sigmoid", "1 / (1 + e⁻ˣ)", ""},
-    {"activation", "relu2", "max(x, 0)²", "So et al. 2021"},
-    {"pooling", "cls", "the first row of a sequence", "Reimers & Gurevych 2019"},
-    {"pooling", "mean", "the mean of its rows", "Reimers & Gurevych 2019"},
-    {"pooling", "max", "the maximum of each column", "Reimers & Gurevych 2019"},
-    {"pooling", "mean_sqrt", "the sum of its rows by the root of their number", "sentence-transformers"},
-    {"pooling", "weightedmean", "rows weighted by their position", "Muennighoff 2022"},
-    {"pooling", "last", "the last row", "sentence-transformers"},
+static const lt_kind outputs[] = {
     {"output", "json", "one object per line", "RFC 8259"},
     {"output", "npy", "an array in C order: -o FILE.npy", "NEP 1"},
     {"output", "table", "aligned columns on a terminal, tab-separated elsewhere", ""},
@@ -88,7 +72,11 @@ static bool put_all(lister *l)
                          *const *text = lt_text_kinds(&n_text);
     const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve);
     if (!put_list(l, families, n_families) || !put_list(l, layers, n_layers)) return false;
-    if (!put_table(l, words, sizeof words / sizeof *words)) return false;
+    for (int i = 0; lt_activation_kind(i); i++)
+        if (!put_table(l, lt_activation_kind(i), 1)) return false;
+    for (int i = 0; lt_pooling_kind(i); i++)
+        if (!put_table(l, lt_pooling_kind(i), 1)) return false;
+    if (!put_table(l, outputs, sizeof outputs / sizeof *outputs)) return false;
     if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;

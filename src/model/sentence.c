@@ -6,21 +6,26 @@
 #include <string.h>
 
 static const struct {
-    const char *name, *key; /* as options and info say it; as 1_Pooling/config.json says it */
+    lt_kind is;      /* its name is what options and info say */
+    const char *key; /* what 1_Pooling/config.json says */
     lt_pooling how;
 } poolings[LT_POOLS] = { /* in the order in which several are joined */
-    {"cls", "pooling_mode_cls_token", LT_POOL_CLS},
-    {"max", "pooling_mode_max_tokens", LT_POOL_MAX},
-    {"mean", "pooling_mode_mean_tokens", LT_POOL_MEAN},
-    {"mean_sqrt", "pooling_mode_mean_sqrt_len_tokens", LT_POOL_MEAN_SQRT},
-    {"weightedmean", "pooling_mode_weightedmean_tokens", LT_POOL_WEIGHTED_MEAN},
-    {"last", "pooling_mode_lasttoken", LT_POOL_LAST},
+    {{"pooling", "cls", "the first row of a sequence", "Reimers & Gurevych 2019, arXiv 1908.10084"}, "pooling_mode_cls_token", LT_POOL_CLS},
+    {{"pooling", "max", "the maximum of each column", "Reimers & Gurevych 2019, arXiv 1908.10084"}, "pooling_mode_max_tokens", LT_POOL_MAX},
+    {{"pooling", "mean", "the mean of its rows", "Reimers & Gurevych 2019, arXiv 1908.10084"}, "pooling_mode_mean_tokens", LT_POOL_MEAN},
+    {{"pooling", "mean_sqrt", "the sum of its rows by the root of their number", "sentence-transformers"}, "pooling_mode_mean_sqrt_len_tokens",
+     LT_POOL_MEAN_SQRT},
+    {{"pooling", "weightedmean", "rows weighted by their position", "Muennighoff 2022, arXiv 2202.08904"}, "pooling_mode_weightedmean_tokens",
+     LT_POOL_WEIGHTED_MEAN},
+    {{"pooling", "last", "the last row", "sentence-transformers"}, "pooling_mode_lasttoken", LT_POOL_LAST},
 };
+
+const lt_kind *lt_pooling_kind(int i) { return i >= 0 && i < LT_POOLS ? &poolings[i].is : NULL; }
 
 const char *lt_pooling_name(lt_pooling p)
 {
     for (int i = 0; i < LT_POOLS; i++)
-        if (poolings[i].how == p) return poolings[i].name;
+        if (poolings[i].how == p) return poolings[i].is.name;
     return "none";
 }
 
@@ -30,7 +35,7 @@ int lt_poolings_named(const char *text, lt_pooling *out)
     while (*text) {
         size_t len = strcspn(text, "+");
         int i = 0;
-        while (i < LT_POOLS && (strlen(poolings[i].name) != len || strncmp(poolings[i].name, text, len) != 0)) i++;
+        while (i < LT_POOLS && (strlen(poolings[i].is.name) != len || strncmp(poolings[i].is.name, text, len) != 0)) i++;
         if (i == LT_POOLS || n == LT_POOLS) return 0;
         out[n++] = poolings[i].how;
         text += len;

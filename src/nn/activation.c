@@ -1,21 +1,35 @@
-/* Activations by the names that configs of published checkpoints use. */
+/* Activations: what they compute, and by which names configs of published checkpoints ask for them. */
 #include "lathe/nn.h"
 
 #include <string.h>
 
 static const struct {
-    const char *name;
+    lt_kind is;
     lt_act act;
-} named[] = {
-    {"gelu", LT_ACT_GELU},           {"gelu_python", LT_ACT_GELU},      {"gelu_new", LT_ACT_GELU_TANH}, {"gelu_fast", LT_ACT_GELU_TANH},
-    {"gelu_pytorch_tanh", LT_ACT_GELU_TANH}, {"gelu_accurate", LT_ACT_GELU_TANH}, {"quick_gelu", LT_ACT_QUICK_GELU}, {"relu", LT_ACT_RELU},  {"relu2", LT_ACT_RELU2},
-    {"silu", LT_ACT_SILU},           {"swish", LT_ACT_SILU},            {"mish", LT_ACT_MISH},          {"tanh", LT_ACT_TANH},
-    {"sigmoid", LT_ACT_SIGMOID},     {"linear", LT_ACT_NONE},            {"gelu_accurate", LT_ACT_GELU_TANH},
+    const char *also[4]; /* other names for the same */
+} activations[] = {
+    {{"activation", "relu", "max(x, 0)", "Nair & Hinton 2010"}, LT_ACT_RELU, {0}},
+    {{"activation", "gelu", "x Φ(x)", "Hendrycks & Gimpel 2016, arXiv 1606.08415"}, LT_ACT_GELU, {"gelu_python"}},
+    {{"activation", "gelu_new", "x Φ(x) by tanh", "Hendrycks & Gimpel 2016, arXiv 1606.08415"}, LT_ACT_GELU_TANH,
+     {"gelu_pytorch_tanh", "gelu_fast", "gelu_accurate"}},
+    {{"activation", "quick_gelu", "x σ(1.702 x)", "Hendrycks & Gimpel 2016, arXiv 1606.08415"}, LT_ACT_QUICK_GELU, {0}},
+    {{"activation", "silu", "x σ(x)", "Elfwing et al. 2017, arXiv 1702.03118"}, LT_ACT_SILU, {"swish"}},
+    {{"activation", "mish", "x tanh(log(1 + eˣ))", "Misra 2019, arXiv 1908.08681"}, LT_ACT_MISH, {0}},
+    {{"activation", "tanh", "tanh(x)", ""}, LT_ACT_TANH, {0}},
+    {{"activation", "sigmoid", "1 / (1 + e⁻ˣ)", ""}, LT_ACT_SIGMOID, {0}},
+    {{"activation", "relu2", "max(x, 0)²", "So et al. 2021, arXiv 2109.08668"}, LT_ACT_RELU2, {0}},
+    {{"activation", "linear", "x", ""}, LT_ACT_NONE, {0}},
 };
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
 
 lt_act lt_act_named(const char *name)
 {
-    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
-        if (strcmp(named[i].name, name) == 0) return named[i].act;
+    for (int i = 0; i < ACTIVATIONS; i++) {
+        if (strcmp(activations[i].is.name, name) == 0) return activations[i].act;
+        for (int k = 0; k < 4 && activations[i].also[k]; k++)
+            if (strcmp(activations[i].also[k], name) == 0) return activations[i].act;
+    }
     return LT_ACT_COUNT;
 }
+
+const lt_kind *lt_activation_kind(int i) { return i >= 0 && i < ACTIVATIONS ? &activations[i].is : NULL; }

@@ -283,7 +283,7 @@ def make_models(root):
                                     max_position_embeddings=41), lengths=LONG)
     # Sequences for the streaming attention beside short ones, one model for each of some head widths.
     for width, heads in (8, 2), (16, 1), (32, 1):
-        m(f"bert-long-{width}", "BertModel", bert(hidden_size=width * heads, num_attention_heads=heads, max_position_embeddings=600),
+        m(f"bert-long-{width}", "BertModel", bert(hidden_size=width * heads, num_attention_heads=heads, max_position_embeddings=530),
           lengths=[520, 3, 130], row_step=13, types=0)
     for act in ("gelu_new", "gelu_python", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate", "quick_gelu", "relu", "relu2", "silu",
                 "swish", "mish", "tanh", "sigmoid", "linear"):
@@ -315,7 +315,7 @@ def make_models(root):
     make_without_pooler(root, "bert-no-pooler", bert())
 
     m("roberta-tiny", "RobertaModel", roberta(vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-                                              intermediate_size=64) | {"max_position_embeddings": 66}, lengths=LONG, pads=False, tokenizer=byte_bpe)
+                                              intermediate_size=64) | {"max_position_embeddings": 66}, pads=False, tokenizer=byte_bpe)
     m("roberta-pads", "RobertaModel", roberta(), pads=True)
     m("roberta-pad-0", "RobertaModel", roberta() | {"pad_token_id": 0, "type_vocab_size": 2}, pads=True)
     m("roberta-prefix", "RobertaModel", roberta(), rename=lambda k: "roberta." + k, pads=False)
@@ -369,23 +369,23 @@ def pooling_config(dim, modes, include_prompt=None):
 
 def make_sentence(root, models, name, base, modes, dense=(), normalize=False, prompt=None, prompt_name=None, prompts=None,
                   default_prompt=None, bert_config=None, include_prompt=None, similarity=None, truncate=None, force_normalize=False,
-                  pooling=True):
-    """`dense`: (out, activation, bias) of each Dense module. Model and tokenizer are links to those of `base`."""
+                  inside=""):
+    """`dense`: (out, activation, bias) of each Dense module; `inside`: the Transformer module's folder. Model and tokenizer are
+    links to those of `base`."""
     from sentence_transformers import SentenceTransformer
 
     folder = root / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / inside).mkdir(exist_ok=True)
     for path in sorted((models / base).iterdir()):
         if path.name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
-            (folder / path.name).symlink_to(os.path.relpath(path, folder))
-    config = json.loads((folder / "config.json").read_text())
+            (folder / inside / path.name).symlink_to(os.path.relpath(path, folder / inside))
+    config = json.loads((folder / inside / "config.json").read_text())
     dim = config["hidden_size"]
-    modules = [("", "Transformer")]
-    if pooling:
-        modules.append(("1_Pooling", "Pooling"))
-        (folder / "1_Pooling").mkdir()
-        (folder / "1_Pooling/config.json").write_text(json.dumps(pooling_config(dim, modes, include_prompt), indent=1) + "\n")
+    modules = [(inside, "Transformer"), ("1_Pooling", "Pooling")]
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text(json.dumps(pooling_config(dim, modes, include_prompt), indent=1) + "\n")
     width = dim * len(modes)
     g = torch.Generator().manual_seed(seed_of(name))
     for out, activation, bias in dense:
@@ -406,7 +406,7 @@ def make_sentence(root, models, name, base, modes, dense=(), normalize=False, pr
               for i, (path, kind) in enumerate(modules)]
     (folder / "modules.json").write_text(json.dumps(listed, indent=1) + "\n")
     if bert_config is not None:
-        (folder / "sentence_bert_config.json").write_text(json.dumps(bert_config, indent=1) + "\n")
+        (folder / inside / "sentence_bert_config.json").write_text(json.dumps(bert_config, indent=1) + "\n")
     st_config = {}
     if prompts is not None:
         st_config = {"prompts": prompts, "default_prompt_name": default_prompt}
@@ -448,6 +448,7 @@ def make_sentences(root, models):
     m("prompt-default", ["mean"], prompts=prompts, default_prompt="query", include_prompt=False)
     m("prompt-empty", ["mean"], prompts=prompts, default_prompt="query", prompt_name="passage", include_prompt=False)
     m("max-length", ["mean"], bert_config={"max_seq_length": 8, "do_lower_case": False})
+    m("inside", ["mean"], inside="0_Transformer", bert_config={"max_seq_length": 12, "do_lower_case": False})
     m("truncate", ["mean"], truncate=10, force_normalize=True)
     m("roberta", ["mean"], base="roberta-tiny", bert_config={"max_seq_length": 40, "do_lower_case": True}, normalize=True)
     m("roberta-prompt", ["weightedmean"], base="roberta-tiny", prompt="query: ", include_prompt=False)
@@ -462,7 +463,7 @@ def main():
         shutil.rmtree(args.out / part, ignore_errors=True)
     make_models(args.out / "models")
     make_sentences(args.out / "sentence", args.out / "models")
-    size = sum(f.lstat().st_size for f in args.out.rglob("*") if f.is_file() and not f.is_symlink())
+    size = sum(f.lstat().st_size for part in ("models", "sentence") for f in (args.out / part).rglob("*") if f.is_file() and not f.is_symlink())
     print(f"{len(list((args.out / 'models').iterdir()))} models, {len(list((args.out / 'sentence').iterdir()))} sentence models, {size} bytes")
     return 0
 
