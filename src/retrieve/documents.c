@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 
 struct lt_documents {
-    char **path; /* [n], owned; a BEIR folder's is its corpus file */
+    char **path;         /* [n], owned; a BEIR folder's is its corpus file */
+    lt_folder **folders; /* [n], for other folders; taken over when it is their turn */
     int n, next;
     lt_rows_options options;
     char *columns;
@@ -50,7 +51,10 @@ static bool add_path(lt_ctx *cx, lt_documents *d, const char *path)
     if (!strcmp(p, "-")) return true;
     if (stat(p, &st) != 0) return lt_fail_if(cx, true, LT_ERR_IO, "%s: no such file or folder", p);
     if (S_ISREG(st.st_mode)) d->total += st.st_size;
-    return true;
+    if (!S_ISDIR(st.st_mode)) return true;
+    lt_folder *f = d->folders[d->n - 1] = lt_folder_open(cx, p);
+    if (f) d->total += lt_folder_bytes(f);
+    return f;
 }
 
 lt_documents *lt_documents_open(lt_ctx *cx, const char *const *paths, int n, const lt_rows_options *options)
@@ -65,7 +69,8 @@ lt_documents *lt_documents_open(lt_ctx *cx, const char *const *paths, int n, con
     if (!d) return NULL;
     if (options) d->options = *options;
     d->path = lt_new(cx, n, sizeof *d->path);
-    bool good = d->path;
+    d->folders = lt_new(cx, n, sizeof *d->folders);
+    bool good = d->path && d->folders;
     if (good && d->options.columns) good = (d->columns = lt_strdup(cx, d->options.columns)) != NULL;
     d->options.columns = d->columns;
     for (int i = 0; i < n && good; i++) good = add_path(cx, d, paths[i]);
@@ -95,8 +100,12 @@ void lt_documents_close(lt_documents *d)
 {
     if (!d) return;
     close_source(d);
-    for (int i = 0; i < d->n; i++) lt_free(d->path[i]);
+    for (int i = 0; i < d->n; i++) {
+        lt_free(d->path[i]);
+        lt_folder_close(d->folders[i]);
+    }
     lt_free(d->path);
+    lt_free(d->folders);
     lt_free(d->columns);
     lt_free(d);
 }
@@ -125,11 +134,9 @@ static bool open_source(lt_ctx *cx, lt_documents *d)
     const char *path = d->path[d->next++];
     d->first = true;
     d->lines = d->options.format == LT_ROWS_AUTO && is_plain(path);
-    if (strcmp(path, "-") != 0 && lt_is_dir(path)) {
-        d->folder = lt_folder_open(cx, path);
-        if (d->folder) d->total += lt_folder_bytes(d->folder);
-        return d->folder;
-    }
+    d->folder = d->folders[d->next - 1];
+    d->folders[d->next - 1] = NULL;
+    if (d->folder) return true;
     d->rows = lt_rows_open(cx, &path, 1, &d->options);
     return d->rows;
 }
