@@ -3,8 +3,9 @@
  * Every kernel is written once over a small vector type (src/kernels/cpu/vec.h) and compiled per instruction set; beside
  * it stands a scalar reference, f32 and f64 from one source (src/kernels/ref/). Rows are independent everywhere: the bits of
  * a row's result do not depend on which other rows, threads or tiles it is computed with. Each output of a product is
- * one chain of fused multiply-adds over k = 0, 1, 2 …, so tile shapes do not change bits either, and every table with
- * fused multiply-add gives the same product as the reference. */
+ * a chain of fused multiply-adds for every 128 k in order, and the sum of these chains in order (which keeps rounding errors of
+ * long sums small), so tile shapes do not change bits either, and every table with fused multiply-add gives the same product as
+ * the reference. */
 #ifndef LATHE_KERNELS_H
 #define LATHE_KERNELS_H
 

@@ -204,7 +204,7 @@ static bool from_sgml(lt_ctx *cx, lt_documents *d, lt_row *row, bool have_row, l
     if (state != LT_SGML_DOCUMENT) return false;
     d->count++;
     const lt_sgml *s = &d->sgml;
-    *doc = (lt_document){.id = s->id.size ? s->id.data : number(d),
+    *doc = (lt_document){.id = s->id.size && *s->id.data ? s->id.data : number(d),
                          .title = s->title.data ? s->title.data : "",
                          .text = s->text.data ? s->text.data : "",
                          .title_size = s->title.size,

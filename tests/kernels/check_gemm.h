@@ -60,7 +60,7 @@ static void test_gemm_product(void **unused)
 {
     EACH_TABLE(kn)
     for (int round = 0; round < 500; round++) {
-        int64_t m = odd_size(0, 40), n = odd_size(1, 140), k = between(0, 20) ? odd_size(1, 70) : 0;
+        int64_t m = odd_size(0, 40), n = odd_size(1, 140), k = between(0, 20) ? odd_size(1, 400) : 0;
         data_kind kind = (data_kind)between(0, DATA_KINDS - 1);
         buffer a = buffer_random(m, k, between(0, 9), kind), w = buffer_random(n, k, between(0, 9), kind);
         buffer got = buffer_new(m, n, between(0, 9)), want = buffer_new(m, n, 0);
@@ -79,7 +79,7 @@ static void test_gemm_epilogue(void **unused)
 {
     EACH_TABLE(kn)
     for (int round = 0; round < 500; round++) {
-        int64_t m = odd_size(1, 40), n = odd_size(1, 140), k = odd_size(1, 50);
+        int64_t m = odd_size(1, 40), n = odd_size(1, 140), k = odd_size(1, 300);
         data_kind kind = between(0, 3) ? PLAIN : SPECIAL;
         buffer a = buffer_random(m, k, between(0, 9), kind), w = buffer_random(n, k, 0, PLAIN);
         buffer bias = buffer_random(1, n, 0, kind), residual = buffer_random(m, n, between(0, 9), kind);

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/act.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/tables.h"
 
 /* A tile's product, on its way to rows of c: + bias, activation, + residual, each rounded. */
 typedef struct finish_args {
@@ -94,6 +95,7 @@ static void gemm(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_strid
     for (int64_t v = 0, width; m > 0 && v < vectors; v += width) {
         width = tile_width(tallest, vectors - v);
         tile_args t = {.k = k,
+                       .block = LT_CHAIN,
                        .a = a,
                        .a_stride = a_stride,
                        .b = (const float *)packed + v / LT_NV * LT_NR * k,

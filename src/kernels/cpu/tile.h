@@ -1,5 +1,5 @@
-/* The one loop in which products are made: a tile of rows × vectors of columns stays in registers while k runs, each element one
- * chain of multiply-adds. All row counts 1 … LT_MR and widths of 1, 2, 4 and 8 vectors exist, so that a
+/* The one loop in which products are made: a tile of rows × vectors of columns stays in registers while k runs, each element a chain
+ * of multiply-adds a block of k, the blocks added in order. All row counts 1 … LT_MR and widths of 1, 2, 4 and 8 vectors exist, so that a
  * matrix is cut evenly and few rows take many columns at once (enough chains to hide the latency of an addition). */
 #ifndef LATHE_KERNELS_TILE_H
 #define LATHE_KERNELS_TILE_H
@@ -21,6 +21,7 @@
 
 typedef struct tile_args {
     int64_t k;
+    int64_t block;  /* so many k make a chain; 0: all of them */
     const float *a; /* rows a_stride apart */
     int64_t a_stride;
     const float *b; /* packed panels, panel_stride apart */
@@ -31,7 +32,7 @@ typedef struct tile_args {
     const float *residual; /* NULL: none; else rows residual_stride apart */
     int64_t residual_stride;
     float scale;        /* of the product, before the bias */
-    bool go_on;         /* the chains continue from what is in c */
+    bool go_on;         /* the first chains continue from what is in c */
     const float *ahead; /* what is to be called into L2 meanwhile, … */
     int ahead_halves;   /* … in halves of what is read of b: 0, 1 or 2 */
 } tile_args;
@@ -59,13 +60,13 @@ LT_INLINE void tile_store(const int R, const int W, vf acc[LT_ACCUMULATORS], con
 
 /* The chains. HALVES of as many bytes as each k reads of b are called into L2: weights then arrive from memory while others are in
  * use, which hardware, seeing one short stream after another, does not do in time. */
-LT_INLINE void tile_chains(const int R, const int W, const int HALVES, vf acc[LT_ACCUMULATORS], const tile_args *t)
+LT_INLINE void tile_chains(const int R, const int W, const int HALVES, vf acc[LT_ACCUMULATORS], tile_args *t, int64_t k)
 {
     enum { LINE = 16 }; /* floats of a cache line */
     const int step = HALVES * W * LT_LANES / 2;
     const float *a = t->a, *b = t->b, *ahead = t->ahead;
     const int64_t a_stride = t->a_stride, panel = t->panel_stride;
-    for (int64_t i = t->k; i > 0; i--) {
+    for (int64_t i = k; i > 0; i--) {
         vf bv[LT_WIDEST];
         LT_UNROLL
         for (int l = 0; l < step; l += LINE) __builtin_prefetch(ahead + l, 0, 2);
@@ -81,6 +82,26 @@ LT_INLINE void tile_chains(const int R, const int W, const int HALVES, vf acc[LT
         b += LT_NR;
         ahead += step;
     }
+    t->a = a;
+    t->b = b;
+    t->ahead = ahead;
+}
+
+LT_INLINE void tile_blocks(const int R, const int W, const int HALVES, vf acc[LT_ACCUMULATORS], const tile_args *given)
+{
+    tile_args t = *given;
+    const int64_t block = t.block ? t.block : t.k;
+    tile_chains(R, W, HALVES, acc, &t, t.k < block ? t.k : block);
+    for (int64_t left = t.k - block; left > 0; left -= block) {
+        vf sum[LT_ACCUMULATORS];
+        LT_UNROLL
+        for (int i = 0; i < R * W; i++) sum[i] = acc[i];
+        LT_UNROLL
+        for (int i = 0; i < R * W; i++) acc[i] = v_set(0.0f);
+        tile_chains(R, W, HALVES, acc, &t, left < block ? left : block);
+        LT_UNROLL
+        for (int i = 0; i < R * W; i++) acc[i] = sum[i] + acc[i];
+    }
 }
 
 LT_INLINE void tile_body(const int R, const int W, const tile_args *t)
@@ -93,11 +114,11 @@ LT_INLINE void tile_body(const int R, const int W, const tile_args *t)
         for (int i = 0; i < R * W; i++) acc[i] = v_load(t->c + i / W * t->c_stride + i % W * LT_LANES);
     }
     if (t->ahead_halves == 2)
-        tile_chains(R, W, 2, acc, t);
+        tile_blocks(R, W, 2, acc, t);
     else if (t->ahead_halves == 1)
-        tile_chains(R, W, 1, acc, t);
+        tile_blocks(R, W, 1, acc, t);
     else
-        tile_chains(R, W, 0, acc, t);
+        tile_blocks(R, W, 0, acc, t);
     tile_store(R, W, acc, t);
 }
 

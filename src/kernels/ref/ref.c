@@ -66,7 +66,11 @@ static void gemm(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_strid
         for (int64_t j = 0; j < n; j++) {
             const real *x = (const real *)a + i * a_stride, *w = column(packed, k, j);
             real y = 0;
-            for (int64_t l = 0; l < k; l++) y = FMA(x[l], w[l * NR], y);
+            for (int64_t block = 0; block < k; block += LT_CHAIN) {
+                real chain = 0;
+                for (int64_t l = block; l < k && l < block + LT_CHAIN; l++) chain = FMA(x[l], w[l * NR], chain);
+                y = block ? y + chain : chain;
+            }
             if (e && e->bias) y += ((const real *)e->bias)[j];
             if (e) y = (real)activate(e->act, y);
             if (e && e->residual) y += ((const real *)e->residual)[i * e->residual_stride + j];
