@@ -10,12 +10,12 @@ static const struct {
     const char *key; /* what 1_Pooling/config.json says */
     lt_pooling how;
 } poolings[LT_POOLS] = { /* in the order in which several are joined */
-    {{"pooling", "cls", "the first row of a sequence", "Reimers & Gurevych 2019, arXiv 1908.10084"}, "pooling_mode_cls_token", LT_POOL_CLS},
-    {{"pooling", "max", "the maximum of each column", "Reimers & Gurevych 2019, arXiv 1908.10084"}, "pooling_mode_max_tokens", LT_POOL_MAX},
-    {{"pooling", "mean", "the mean of its rows", "Reimers & Gurevych 2019, arXiv 1908.10084"}, "pooling_mode_mean_tokens", LT_POOL_MEAN},
+    {{"pooling", "cls", "the first row of a sequence", "Reimers & Gurevych 2019"}, "pooling_mode_cls_token", LT_POOL_CLS},
+    {{"pooling", "max", "the maximum of each column", "Reimers & Gurevych 2019"}, "pooling_mode_max_tokens", LT_POOL_MAX},
+    {{"pooling", "mean", "the mean of its rows", "Reimers & Gurevych 2019"}, "pooling_mode_mean_tokens", LT_POOL_MEAN},
     {{"pooling", "mean_sqrt", "the sum of its rows by the root of their number", "sentence-transformers"}, "pooling_mode_mean_sqrt_len_tokens",
      LT_POOL_MEAN_SQRT},
-    {{"pooling", "weightedmean", "rows weighted by their position", "Muennighoff 2022, arXiv 2202.08904"}, "pooling_mode_weightedmean_tokens",
+    {{"pooling", "weightedmean", "rows weighted by their position", "Muennighoff 2022"}, "pooling_mode_weightedmean_tokens",
      LT_POOL_WEIGHTED_MEAN},
     {{"pooling", "last", "the last row", "sentence-transformers"}, "pooling_mode_lasttoken", LT_POOL_LAST},
 };

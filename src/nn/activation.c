@@ -9,15 +9,15 @@ static const struct {
     const char *also[4]; /* other names for the same */
 } activations[] = {
     {{"activation", "relu", "max(x, 0)", "Nair & Hinton 2010"}, LT_ACT_RELU, {0}},
-    {{"activation", "gelu", "x Φ(x)", "Hendrycks & Gimpel 2016, arXiv 1606.08415"}, LT_ACT_GELU, {"gelu_python"}},
-    {{"activation", "gelu_new", "x Φ(x) by tanh", "Hendrycks & Gimpel 2016, arXiv 1606.08415"}, LT_ACT_GELU_TANH,
+    {{"activation", "gelu", "x Φ(x)", "Hendrycks & Gimpel 2016"}, LT_ACT_GELU, {"gelu_python"}},
+    {{"activation", "gelu_new", "x Φ(x) by tanh", "Hendrycks & Gimpel 2016"}, LT_ACT_GELU_TANH,
      {"gelu_pytorch_tanh", "gelu_fast", "gelu_accurate"}},
-    {{"activation", "quick_gelu", "x σ(1.702 x)", "Hendrycks & Gimpel 2016, arXiv 1606.08415"}, LT_ACT_QUICK_GELU, {0}},
-    {{"activation", "silu", "x σ(x)", "Elfwing et al. 2017, arXiv 1702.03118"}, LT_ACT_SILU, {"swish"}},
-    {{"activation", "mish", "x tanh(log(1 + eˣ))", "Misra 2019, arXiv 1908.08681"}, LT_ACT_MISH, {0}},
+    {{"activation", "quick_gelu", "x σ(1.702 x)", "Hendrycks & Gimpel 2016"}, LT_ACT_QUICK_GELU, {0}},
+    {{"activation", "silu", "x σ(x)", "Elfwing et al. 2017"}, LT_ACT_SILU, {"swish"}},
+    {{"activation", "mish", "x tanh(log(1 + eˣ))", "Misra 2019"}, LT_ACT_MISH, {0}},
     {{"activation", "tanh", "tanh(x)", ""}, LT_ACT_TANH, {0}},
     {{"activation", "sigmoid", "1 / (1 + e⁻ˣ)", ""}, LT_ACT_SIGMOID, {0}},
-    {{"activation", "relu2", "max(x, 0)²", "So et al. 2021, arXiv 2109.08668"}, LT_ACT_RELU2, {0}},
+    {{"activation", "relu2", "max(x, 0)²", "So et al. 2021"}, LT_ACT_RELU2, {0}},
     {{"activation", "linear", "x", ""}, LT_ACT_NONE, {0}},
 };
 enum { ACTIVATIONS = sizeof activations / sizeof *activations };
