@@ -59,7 +59,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(ISAS:%=$(BUILD)/src/kernels/cpu/cpu_%.o): $(BUILD)/src/kernels/cpu/cpu_%.o: src/kernels/cpu/cpu.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(if $(SAN),-O1,-O3) $(ISA_FLAGS_$*) -DLT_ISA=$* -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(if $(findstring fuzzer,$(SAN)),-O0,$(if $(SAN),-O1,-O3)) $(ISA_FLAGS_$*) -DLT_ISA=$* -MMD -MP -c -o $@ $<
 $(BUILD)/src/kernels/ref/ref_f32.o: src/kernels/ref/ref.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -DLT_REAL=float -MMD -MP -c -o $@ $<
