@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -59,9 +60,9 @@ class Padded:
         self.load(model, threads, work)
 
     def tune(self, texts):
-        """The batch size that is fastest on at most 512 of these texts; some batches go before, not counted."""
+        """The batch size that is fastest on at most 256 of these texts; some batches go before, not counted."""
         best = None
-        texts = texts[:: -(-len(texts) // 512)]
+        texts = texts[:: -(-len(texts) // 256)]
         for batch in BATCHES:
             self.batch = batch
             self.embed(texts[: 2 * batch])
@@ -377,6 +378,7 @@ def main():
         return worker(arguments.worker, arguments.model, int(arguments.threads), arguments.work)
     if not arguments.model:
         arguments.model = subprocess.run([os.path.join(HERE, "..", "tools", "model.sh")], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder below is removed
     work = tempfile.mkdtemp(prefix="lathe-peers-")
     try:
         measure(arguments, work)

@@ -122,6 +122,21 @@ static void folders(void **state)
     lt_ctx_free(cx);
 }
 
+/* An id that begins with a NUL byte would be an empty string: the document gets its number. */
+static void ids_of_nul_bytes(void **state)
+{
+    static const char trec[] = "<DOC><DOCNO>\0x</DOCNO>a</DOC>\n", csv[] = "id,text\n\0x,a\n";
+    lt_ctx *cx = make_ctx(1);
+    const char *path = scratch_file("nul.trec", trec, sizeof trec - 1), *got = all(cx, 1, &path, NULL);
+    assert_good(cx, got);
+    assert_string_equal(got, "1||a;");
+    path = scratch_file("nul.csv", csv, sizeof csv - 1);
+    got = all(cx, 1, &path, NULL);
+    assert_good(cx, got);
+    assert_string_equal(got, "1||a;");
+    lt_ctx_free(cx);
+}
+
 /* Many small documents in one line, and one that never ends: time and memory stay in proportion. */
 static void sgml_in_proportion(void **state)
 {
@@ -152,6 +167,7 @@ int main(void)
         cmocka_unit_test(sgml),
         cmocka_unit_test(compressed),
         cmocka_unit_test(folders),
+        cmocka_unit_test(ids_of_nul_bytes),
         cmocka_unit_test(sgml_in_proportion),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
