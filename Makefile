@@ -24,7 +24,7 @@ LIBS       = $(PKG_LIBS) -lm -pthread
 # Kernels: src/kernels/cpu/cpu.c once per instruction set, src/kernels/ref/ref.c once per element type.
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 ifeq ($(ARCH),x86_64)
-ISAS := base avx2 avx512
+ISAS := base avx2 avxvnni avx512 avx512vnni avx512bf16 amx
 else ifeq ($(ARCH),aarch64)
 ISAS := base neon
 else
@@ -33,6 +33,10 @@ endif
 ISA_FLAGS_base   :=
 ISA_FLAGS_avx2   := -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c -mprefer-vector-width=512
+ISA_FLAGS_avxvnni    := $(ISA_FLAGS_avx2) -mavxvnni
+ISA_FLAGS_avx512vnni := $(ISA_FLAGS_avx512) -mavx512vnni
+ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512vnni) -mavx512bf16
+ISA_FLAGS_amx        := $(ISA_FLAGS_avx512bf16) -DLT_AMX
 ISA_FLAGS_neon   :=
 
 SRC  := $(filter-out src/kernels/cpu/cpu.c src/kernels/ref/ref.c src/cli/main.c,$(sort $(shell find src -name '*.c')))

@@ -34,6 +34,7 @@ typedef struct lt_gemm_epilogue { /* what happens to the product before it is st
     lt_act act;
     const void *residual;         /* [m, n], added last; NULL: none. May be the output itself */
     int64_t residual_stride;      /* elements from row to row */
+    bool to_bf16;                 /* the result is stored as bf16, rounded to nearest even; lt_product's gemm only */
 } lt_gemm_epilogue;
 
 /* Adds a bias to a block of scores before softmax (relative positions, ALiBi, …):
@@ -53,6 +54,53 @@ typedef struct lt_attend_args { /* one head of one sequence; rows of q are queri
     lt_bias_fn *bias;           /* NULL: none */
     const void *bias_arg;
 } lt_attend_args;
+
+/* ---- products with weights of fewer bits ----------------------------------------------------------------------- */
+
+/* bf16: weights rounded to bf16; inputs too where the machine multiplies bf16, else they stay f32. int8: weights and inputs of 8 bits,
+ * sums in exact integers, so every machine gives the same bits up to the epilogue. int4: weights of 4 bits in groups of LT_INT4_GROUP along k that
+ * share a scale, inputs f32. */
+typedef enum { LT_PRODUCT_BF16, LT_PRODUCT_INT8, LT_PRODUCT_INT4, LT_PRODUCTS } lt_product_id;
+enum { LT_INT4_GROUP = 32 };
+
+typedef struct lt_outlier { /* element `at` of a row, kept apart */
+    int32_t at;
+    float value;
+} lt_outlier;
+
+typedef struct lt_code { /* what the bytes q of an int8 row mean: x[i] = scale · (q[i] - zero), but for its outliers, where q[i] = zero */
+    float scale;
+    int32_t zero;
+    int32_t outliers; /* how many … */
+    int64_t outlier;  /* … from here on in the list, in order of their place */
+} lt_code;
+
+typedef struct lt_coding { /* how int8 rows are made; {0}: each row's range from its smallest (0 at most) to its largest (0 at least) in 255 steps */
+    const float *multiply; /* [k], of the inputs before all else (smoothing); NULL: none */
+    float threshold;       /* elements of this magnitude or more become outliers (Dettmers et al. 2022); 0: none */
+    bool symmetric;        /* 127 steps to either side of zero */
+} lt_coding;
+
+typedef struct lt_rows { /* rows in the form that a product reads: f32, bf16 or int8 */
+    void *data;
+    int64_t stride;      /* bytes from row to row */
+    lt_code *code;       /* [rows], int8 only … */
+    lt_outlier *outlier; /* … with room for rows · k where a threshold is set */
+} lt_rows;
+
+typedef struct lt_product {
+    const char *name; /* "vnni", "avx2", …: what multiplies */
+    int64_t (*row_bytes)(int64_t k); /* of an encoded row, a multiple of 64; NULL: rows are f32 as they stand */
+    /* [rows, k] of f32, or of bf16, rows x_stride elements apart, into `to`, whose pointers the caller has set. Rows are independent. */
+    void (*encode)(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_rows *to);
+    size_t (*panel_bytes)(int64_t k); /* of lt_kernels.nr packed columns: column j0, a multiple of nr, begins j0 / nr of them in */
+    /* w [n, k] row-major. bf16: f32, rounded here; scale is not read. int8: codes -127 … 127, scale [n]. int4: codes 0 … 15, one a byte, meaning
+     * scale · (code - 8); scale [n, ceil(k / group)]. */
+    void (*pack)(int64_t n, int64_t k, const void *w, const float *scale, void *packed);
+    /* c[m][n] = epilogue(rows of a · w): c f32, or bf16 where the epilogue says so; bias and residual are f32. The first row is row `first` of a. */
+    void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+                 const lt_gemm_epilogue *e);
+} lt_product;
 
 /* All pointers are of the table's element type. Counts are >= 0; zero rows do nothing. No kernel reads or writes outside
  * the rows and columns named, and padding written by `pack` is zero. */
@@ -94,6 +142,12 @@ typedef struct lt_kernels {
     /* Column-wise over rows of one sequence [rows, cols] → out [cols]: sum (or maximum) in row order. rows >= 1. */
     void (*col_sum)(int64_t rows, int64_t cols, const void *x, int64_t stride, void *out);
     void (*col_max)(int64_t rows, int64_t cols, const void *x, int64_t stride, void *out);
+
+    const lt_product *product[LT_PRODUCTS]; /* f32 tables have all of them */
+    /* As attend, on q, k, v and out of bf16, with scores and sums in f32; NULL where the machine does not multiply bf16. Takes even dim
+     * and value_dim; bias gets f32 scores. */
+    void (*attend_bf16)(const lt_attend_args *a, int64_t q0, int64_t nq, void *scratch);
+    size_t (*attend_bf16_scratch)(int64_t nk, int64_t dim, int64_t value_dim);
 } lt_kernels;
 
 const lt_kernels *lt_kernels_f32(const char *isa); /* NULL: the best this machine has; NULL result: not on this machine or build */
@@ -102,6 +156,10 @@ int lt_kernels_count(void);                        /* f32 tables that this machi
 const lt_kernels *lt_kernels_at(int i);            /* … "ref" is the first */
 
 static inline int64_t lt_panels(const lt_kernels *kn, int64_t n) { return (n + kn->nr - 1) / kn->nr; }
+static inline size_t lt_product_bytes(const lt_kernels *kn, lt_product_id id, int64_t n, int64_t k)
+{
+    return (size_t)lt_panels(kn, n) * kn->product[id]->panel_bytes(k);
+}
 static inline size_t lt_packed_bytes(const lt_kernels *kn, int64_t n, int64_t k) /* of one packed matrix */
 {
     return (size_t)(lt_panels(kn, n) * kn->nr * k) * kn->elem;
@@ -110,6 +168,11 @@ static inline size_t lt_packed_bytes(const lt_kernels *kn, int64_t n, int64_t k)
 /* Element conversions, any alignment of the source. */
 void lt_f16_to_f32(int64_t n, const void *x, float *y);
 void lt_bf16_to_f32(int64_t n, const void *x, float *y);
+void lt_f32_to_bf16(int64_t n, const float *x, void *y); /* to nearest even; a NaN stays one */
+
+/* Weights [n, k] → what lt_product.pack wants. int8: a scale for each of n rows, largest / 127. int4: one for each group, by least squares. */
+void lt_quantize_int8(int64_t n, int64_t k, const float *w, int8_t *codes, float *scale);
+void lt_quantize_int4(int64_t n, int64_t k, const float *w, uint8_t *codes, float *scale /* [n, ceil(k / group)] */);
 
 #ifdef __cplusplus
 }

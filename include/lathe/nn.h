@@ -15,7 +15,7 @@ extern "C" {
 
 /* ---- parameters ------------------------------------------------------------------------------------------------ */
 
-typedef enum { LT_INIT_NORMAL, LT_INIT_ZERO, LT_INIT_ONE } lt_init;
+typedef enum { LT_INIT_NORMAL, LT_INIT_ZERO, LT_INIT_ONE, LT_INIT_NONE /* part of how another one is stored */ } lt_init;
 
 struct lt_param {            /* a weight by its checkpoint name; {0} is an absent one */
     char *name;              /* owned */
@@ -23,8 +23,10 @@ struct lt_param {            /* a weight by its checkpoint name; {0} is an absen
     const lt_stored *stored; /* where it comes from; NULL: not from a file */
     void *owned;             /* memory behind value.data when it is not the mapped file; released with the parameter */
     lt_init init;
+    lt_dtype as;             /* in files: f32 and bf16 are read from any float and written so; codes are what they are */
 };
 bool lt_param_load(lt_ctx *cx, lt_param *p, lt_dtype dtype); /* brings the value into memory: the mapped file itself where it fits */
+bool lt_param_make(lt_ctx *cx, lt_param *p, lt_dtype dtype); /* memory of its own, cleared, for the caller to fill */
 void lt_param_drop(lt_param *p);                             /* gives the memory back; lt_param_load brings it again */
 void lt_param_free(lt_param *p);
 lt_tensor *lt_param_use(lt_param *p);                        /* the value as an op's input; NULL: absent */
@@ -38,6 +40,7 @@ struct lt_decl {             /* a visitor of parameters */
 /* What a kind's `declare` calls for each of its parameters: "<owner>.<name>" with this shape. Names and shapes are set at the
  * first visit; d->visit is called at each. */
 bool lt_declare(lt_decl *d, lt_param *p, const char *owner, const char *name, int rank, const int64_t *shape, lt_init init);
+bool lt_declare_as(lt_decl *d, lt_param *p, const char *owner, const char *name, lt_dtype as, int rank, const int64_t *shape, lt_init init);
 
 /* ---- linear ---------------------------------------------------------------------------------------------------- */
 
@@ -48,7 +51,7 @@ typedef struct lt_epilogue { /* what happens to a projection's result, in this o
     lt_act act;
     lt_tensor *residual;     /* added last; NULL: none */
     lt_tensor *out;          /* written here; NULL: a new tensor */
-    const lt_linear *next;   /* who reads it: a quantised reader may want it encoded; NULL: nobody in particular */
+    bool narrow;             /* its reader takes bf16: a kind may store that, and does so on its own judgement */
 } lt_epilogue;
 
 struct lt_linear {
@@ -58,6 +61,9 @@ struct lt_linear {
     bool has_bias;
     lt_dtype dtype;          /* of its arithmetic */
     lt_param weight, bias;   /* [out, in], [out] */
+    bool rounded;            /* dense: the weight is rounded to bf16, in files and when it is read */
+    bool smoothed;           /* int8: there is a tensor of what inputs are multiplied by */
+    lt_coding coding;        /* int8: how its inputs become codes */
     void *state;             /* the kind's own */
     void *packed;            /* weights as `run` wants them … */
     const lt_kernels *packed_for; /* … for this machine's kernels */
@@ -69,9 +75,10 @@ struct lt_linear_kind {      /* "dense", "int8", "low_rank", "lora", … */
     lt_tensor *(*forward)(lt_ctx *cx, const lt_linear *l, lt_tensor *x);        /* ops, bias included; NULL: cannot be differentiated */
     lt_tensor *(*run)(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epilogue *e); /* fused; the same bits as forward + ops */
     lt_tensor *(*encode)(lt_ctx *cx, const lt_linear *l, lt_tensor *x);         /* input for run, once for q, k, v; NULL: as it is */
+    bool reads_bf16;                                                            /* run takes bf16 inputs as they are */
     bool (*rows)(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n, void *out); /* weight rows, as embeddings and savers read them */
     bool (*prepare)(lt_ctx *cx, lt_linear *l);                                  /* pack for this machine; then it is ready */
-    bool (*convert)(lt_ctx *cx, lt_linear *to, const lt_linear *from);          /* quantise, factorise, prune; NULL: none */
+    bool (*convert)(lt_ctx *cx, lt_linear *l);                                  /* makes this kind of a dense one, its weight loaded as f32; NULL: cannot */
     bool (*narrow)(const lt_linear *l, int64_t out, int64_t in, lt_linear *to); /* its prefix in the same storage; NULL: none */
     void (*after_step)(lt_linear *l);                                           /* masks; NULL: nothing */
     void (*release)(lt_linear *l);                                              /* state and packed */
@@ -79,7 +86,10 @@ struct lt_linear_kind {      /* "dense", "int8", "low_rank", "lora", … */
 /* x [m, in] → [m, out]: where nothing is differentiated and the linear is ready, `run`; else `forward` and the epilogue in
  * ops. The same bits either way: the one place where fused meets differentiable. */
 lt_tensor *lt_project(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epilogue *e /* or NULL */);
+/* x in the form that n linears of the same input read, made once; x itself where they do not agree on one. Only lt_project reads it. */
+lt_tensor *lt_encode_for(lt_ctx *cx, const lt_linear *const *l, int n, lt_tensor *x);
 lt_tensor *lt_linear_rows(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n); /* → [n, in]; ids are checked */
+bool lt_linear_expand(lt_ctx *cx, lt_linear *l); /* makes a dense one of a linear that is not packed, its weight in memory */
 
 /* ---- norm, activation ------------------------------------------------------------------------------------------ */
 
@@ -260,7 +270,7 @@ void lt_norm_free(lt_norm_slot *n);
 
 /* ---- kinds by name --------------------------------------------------------------------------------------------- */
 
-extern const lt_linear_kind lt_linear_dense;
+extern const lt_linear_kind lt_linear_dense, lt_linear_bf16, lt_linear_int8, lt_linear_int4;
 extern const lt_mixer_kind lt_mixer_attention;
 extern const lt_memory_kind lt_memory_kv;
 extern const lt_position_kind lt_position_relative_key, lt_position_relative_key_query;

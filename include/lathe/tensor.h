@@ -26,7 +26,7 @@ typedef struct lt_tensor { /* belongs to the scope it was made in */
     int64_t shape[LT_MAX_RANK];  /* 1 past the rank */
     int64_t stride[LT_MAX_RANK]; /* in elements */
     void *data;
-    struct lt_tensor *scale;     /* row scales of quantised data; NULL: none */
+    const lt_rows *coded;        /* not NULL: rows in the form of a product with weights of fewer bits, which only that product reads */
     int node;                    /* its place on its context's tape; 0: not recorded */
     lt_param *param;             /* a weight, shared by all threads: no op writes to it */
 } lt_tensor;
@@ -94,6 +94,12 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
 
 /* x [m, k] · packed weights [n, k]ᵀ → [m, n], with the epilogue on registers; out NULL: a new tensor. */
 lt_tensor *lt_gemm(lt_ctx *cx, lt_tensor *x, const void *packed, int64_t n, const lt_gemm_epilogue *e, lt_tensor *out);
+
+/* The same with weights of fewer bits. lt_code_rows brings rows (f32 or bf16) into the form that the product reads, once for all that read them;
+ * x itself where it is in that form. lt_product_run takes rows in either form and gives f32, or bf16 where the epilogue says so. No gradients. */
+lt_tensor *lt_code_rows(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how);
+lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how, const void *packed, int64_t n,
+                          const lt_gemm_epilogue *e, lt_tensor *out);
 
 /* ---- the tape -------------------------------------------------------------------------------------------------- */
 

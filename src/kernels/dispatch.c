@@ -2,6 +2,13 @@
  * need no instruction set. __builtin_cpu_supports also asks the operating system (XGETBV) whether it saves the wide
  * registers. */
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
 
 #include "kernels/tables.h"
 
@@ -19,6 +26,29 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+/* Compilers do not know all of these by name: CPUID leaf 7, subleaf 0 (ECX) or 1 (EAX). */
+static bool has_feature(unsigned subleaf, int bit)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, subleaf, &a, &b, &c, &d) && (subleaf ? a : c) >> bit & 1;
+}
+static bool has_avxvnni(void) { return has_avx2() && has_feature(1, 4); }
+static bool has_avx512vnni(void) { return has_avx512() && has_feature(0, 11); }
+static bool has_avx512bf16(void) { return has_avx512vnni() && has_feature(1, 5); }
+
+/* Linux gives a process the tiles' registers when it asks for them (since 5.16); its threads then have them too. */
+static bool has_amx(void)
+{
+    unsigned a, b, c, d;
+    enum { TILE_DATA = 18, TILE = 1 << 24, INT8 = 1 << 25, BF16 = 1 << 22 };
+    if (!has_avx512bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (TILE | INT8 | BF16)) != (TILE | INT8 | BF16)) return false;
+#ifdef __linux__
+    return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 #endif
 
 /* Worst first. */
@@ -30,7 +60,11 @@ static const struct {
     {&lt_kernels_base, always},
 #if defined(__x86_64__)
     {&lt_kernels_avx2, has_avx2},
+    {&lt_kernels_avxvnni, has_avxvnni},
     {&lt_kernels_avx512, has_avx512},
+    {&lt_kernels_avx512vnni, has_avx512vnni},
+    {&lt_kernels_avx512bf16, has_avx512bf16},
+    {&lt_kernels_amx, has_amx},
 #elif defined(__aarch64__)
     {&lt_kernels_neon, always},
 #endif
@@ -101,3 +135,14 @@ static inline __attribute__((always_inline)) void widen(int64_t n, const char *x
 
 void lt_f16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, half_8); }
 void lt_bf16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, bfloat_8); }
+
+void lt_f32_to_bf16(int64_t n, const float *x, void *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        uint32_t even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+        uint16_t out = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : even);
+        memcpy((char *)y + 2 * i, &out, sizeof out);
+    }
+}

@@ -3,6 +3,9 @@
 
 static const lt_kind *const kinds[] = {
     &lt_linear_dense.is,
+    &lt_linear_bf16.is,
+    &lt_linear_int8.is,
+    &lt_linear_int4.is,
     &lt_mixer_attention.is,
     &lt_memory_kv.is,
     &lt_position_relative_key.is,

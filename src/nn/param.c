@@ -9,6 +9,11 @@
 
 bool lt_declare(lt_decl *d, lt_param *p, const char *owner, const char *name, int rank, const int64_t *shape, lt_init init)
 {
+    return lt_declare_as(d, p, owner, name, LT_F32, rank, shape, init);
+}
+
+bool lt_declare_as(lt_decl *d, lt_param *p, const char *owner, const char *name, lt_dtype as, int rank, const int64_t *shape, lt_init init)
+{
     if (!p->name) {
         char full[512];
         if (*owner && *name) snprintf(full, sizeof full, "%s.%s", owner, name);
@@ -24,6 +29,7 @@ bool lt_declare(lt_decl *d, lt_param *p, const char *owner, const char *name, in
         }
         p->init = init;
     }
+    p->as = as;
     return d->visit(d, p);
 }
 
@@ -31,15 +37,37 @@ bool lt_declare(lt_decl *d, lt_param *p, const char *owner, const char *name, in
 static bool check_finite(lt_ctx *cx, const lt_param *p, int64_t count)
 {
     const void *data = p->value.data;
-    bool wide = p->value.dtype == LT_F64, bad = false;
-    if (wide)
+    const bool wide = p->value.dtype == LT_F64, half = p->value.dtype == LT_BF16;
+    bool bad = false;
+    if (!wide && !half && p->value.dtype != LT_F32) return true; /* codes */
+    if (half)
+        for (int64_t i = 0; i < count; i++) bad |= (((const uint16_t *)data)[i] & 0x7f80u) == 0x7f80u;
+    else if (wide)
         for (int64_t i = 0; i < count; i++) bad |= (((const uint64_t *)data)[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u;
     else
         for (int64_t i = 0; i < count; i++) bad |= (((const uint32_t *)data)[i] & 0x7f800000u) == 0x7f800000u;
     if (!bad) return true;
     int64_t i = 0;
-    while (isfinite(wide ? ((const double *)data)[i] : ((const float *)data)[i])) i++;
+    if (half)
+        while ((((const uint16_t *)data)[i] & 0x7f80u) != 0x7f80u) i++;
+    else
+        while (isfinite(wide ? ((const double *)data)[i] : ((const float *)data)[i])) i++;
     return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\": element %" PRId64 " is not a finite number", p->stored->file, p->stored->name, i);
+}
+
+static int64_t count_of(const lt_param *p)
+{
+    int64_t count = 1;
+    for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
+    return count;
+}
+
+bool lt_param_make(lt_ctx *cx, lt_param *p, lt_dtype dtype)
+{
+    lt_param_drop(p);
+    p->value.dtype = dtype;
+    p->value.data = p->owned = lt_new(cx, count_of(p), lt_dtype_size(dtype));
+    return p->owned != NULL;
 }
 
 bool lt_param_load(lt_ctx *cx, lt_param *p, lt_dtype dtype)
@@ -48,14 +76,15 @@ bool lt_param_load(lt_ctx *cx, lt_param *p, lt_dtype dtype)
     if (!p->stored) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: has no value", p->name);
     lt_param_drop(p);
     p->value.dtype = dtype;
-    int64_t count = 1;
-    for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
+    const int64_t count = count_of(p);
     if (p->stored->dtype == dtype && (uintptr_t)p->stored->data % lt_dtype_size(dtype) == 0) {
         p->value.data = (void *)p->stored->data;
         return check_finite(cx, p, count);
     }
     p->owned = lt_new(cx, count, lt_dtype_size(dtype));
-    if (!p->owned || !lt_stored_read(cx, p->stored, dtype, p->owned)) return false;
+    if (!p->owned) return false;
+    if (p->stored->dtype == dtype) memcpy(p->owned, p->stored->data, p->stored->bytes);
+    else if (!lt_stored_read(cx, p->stored, dtype, p->owned)) return false;
     lt_stored_release(p->stored);
     p->value.data = p->owned;
     return check_finite(cx, p, count);

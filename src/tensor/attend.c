@@ -73,10 +73,13 @@ static void attend_item(const attention *a, const item *it, void *scratch)
         args.bias = mask_keys;
         args.bias_arg = &m;
     }
-    a->kn->attend(&args, it->q0, it->nq, scratch);
+    (a->q->dtype == LT_BF16 ? a->kn->attend_bf16 : a->kn->attend)(&args, it->q0, it->nq, scratch);
 }
 
-static size_t scratch_bytes(const attention *a, int64_t nk) { return a->kn->attend_scratch(nk, a->spec->dim, a->spec->dim); }
+static size_t scratch_bytes(const attention *a, int64_t nk)
+{
+    return (a->q->dtype == LT_BF16 ? a->kn->attend_bf16_scratch : a->kn->attend_scratch)(nk, a->spec->dim, a->spec->dim);
+}
 
 static void run_item(void *arg, lt_ctx *cx, int64_t i)
 {
@@ -151,9 +154,10 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
         k->shape[1] != (int64_t)kv_heads * spec->dim || v->shape[1] != k->shape[1] || kv_heads < 1 || spec->heads % kv_heads)
         return lt_fail(cx, LT_ERR_USAGE, "attend: q %s, k %s, v %s with %d and %d heads of %d, %d and %d sequences", lt_shape(cx, q), lt_shape(cx, k),
                        lt_shape(cx, v), spec->heads, kv_heads, spec->dim, spec->q->n, ks->n);
-    attention a = {.kn = lt_kernels_of(cx, q->dtype), .spec = spec, .qs = spec->q, .ks = ks, .q = q, .k = k, .v = v, .group = spec->heads / kv_heads};
+    attention a = {.kn = lt_kernels_of(cx, q->dtype == LT_BF16 ? LT_F32 : q->dtype), .spec = spec, .qs = spec->q, .ks = ks, .q = q, .k = k, .v = v, .group = spec->heads / kv_heads};
     a.out = a.kn ? lt_tensor_2d(cx, q->dtype, q->shape[0], q->shape[1]) : NULL;
     if (!a.out) return NULL;
+    if (q->dtype == LT_BF16 && (!a.kn->attend_bf16 || spec->dim % 2)) return lt_fail(cx, LT_ERR_UNSUPPORTED, "attend: no bf16 kernel for this machine and heads of %d", spec->dim);
     bool small = (double)q->shape[0] * ks->longest * q->shape[1] < 1e6; /* under some 20 µs */
     if (!(small || lt_threads(cx) == 1 ? run_in_order(cx, &a) : run_longest_first(cx, &a))) return NULL;
     return lt_record(cx, &op_attend, a.out, 3, (lt_tensor *[]){q, k, v}, spec, sizeof *spec);

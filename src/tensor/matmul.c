@@ -6,6 +6,9 @@
 
 typedef struct product {
     const lt_kernels *kn;
+    const lt_product *few;  /* not NULL: weights of fewer bits, … */
+    const lt_rows *rows;    /* … these rows, … */
+    size_t c_elem;          /* … and results of so many bytes */
     int64_t m, n, k, a_stride, c_stride;
     const char *a, *packed;
     char *c;
@@ -24,6 +27,11 @@ static void run_tile(void *arg, lt_ctx *cx, int64_t i)
     lt_gemm_epilogue e = *g->e;
     e.bias = offset(e.bias, col, elem);
     e.residual = offset(e.residual, row * e.residual_stride + col, elem);
+    if (g->few) {
+        g->few->gemm(m, n, g->k, g->rows, row, g->packed + (size_t)panel * g->few->panel_bytes(g->k), (char *)offset(g->c, row * g->c_stride + col, g->c_elem),
+                     g->c_stride, &e);
+        return;
+    }
     g->kn->gemm(m, n, g->k, offset(g->a, row * g->a_stride, elem), g->a_stride, offset(g->packed, panel * g->kn->nr * g->k, elem),
                 (char *)offset(g->c, row * g->c_stride + col, elem), g->c_stride, &e);
 }
@@ -65,6 +73,90 @@ lt_tensor *lt_gemm(lt_ctx *cx, lt_tensor *x, const void *packed, int64_t n, cons
                  .c_stride = out->stride[0], .e = e ? e : &none};
     return multiply(cx, &g) ? lt_record(cx, &op_gemm, out, 1, &x, NULL, 0) : NULL;
 }
+
+/* ---- weights of fewer bits ---- */
+
+typedef struct encoding {
+    const lt_product *few;
+    const lt_coding *how;
+    const lt_tensor *x;
+    lt_rows *rows;
+} encoding;
+
+static void encode_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
+{
+    const encoding *c = arg;
+    const lt_tensor *x = c->x;
+    const int64_t k = x->shape[1], room = begin * k;
+    lt_rows to = {.data = (char *)c->rows->data + begin * c->rows->stride, .stride = c->rows->stride, .code = c->rows->code ? c->rows->code + begin : NULL,
+                  .outlier = c->rows->outlier ? c->rows->outlier + room : NULL};
+    c->few->encode(n, k, (const char *)x->data + (size_t)(begin * x->stride[0]) * lt_dtype_size(x->dtype), x->dtype == LT_BF16, x->stride[0], c->how, &to);
+    for (int64_t i = 0; to.code && i < n; i++) to.code[i].outlier += room;
+}
+
+static const lt_product *product_of(lt_ctx *cx, lt_product_id id)
+{
+    const lt_kernels *kn = lt_kernels_of(cx, LT_F32);
+    return kn ? kn->product[id] : NULL;
+}
+
+static bool is_plain_matrix(lt_ctx *cx, const char *op, const lt_tensor *x)
+{
+    bool fit = x->rank == 2 && x->stride[1] == 1 && (x->dtype == LT_F32 || x->dtype == LT_BF16);
+    fit = fit && !x->coded;
+    return fit || lt_fail_if(cx, true, LT_ERR_USAGE, "%s: a matrix of f32 or bf16 is expected, not %s of %s", op, lt_shape(cx, x), lt_dtype_name(x->dtype));
+}
+
+/* Plain bf16 is what bf16 products read, if pairs of it can be read as words. */
+static bool is_coded(const lt_product *few, lt_product_id id, const lt_tensor *x)
+{
+    if (x->coded) return x->dtype == (id == LT_PRODUCT_INT8 ? LT_U8 : LT_BF16);
+    return few->row_bytes && id == LT_PRODUCT_BF16 && x->dtype == LT_BF16 && x->rank == 2 && x->stride[1] == 1 && x->shape[1] % 2 == 0 &&
+           x->stride[0] % 2 == 0;
+}
+
+lt_tensor *lt_code_rows(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how)
+{
+    static const lt_coding plain;
+    const lt_product *few = x ? product_of(cx, id) : NULL;
+    if (!few || is_coded(few, id, x)) return few ? x : NULL;
+    if (!is_plain_matrix(cx, "encode", x)) return NULL;
+    if (!few->row_bytes) return lt_cast(cx, x, LT_F32);
+    const int64_t m = x->shape[0], k = x->shape[1], bytes = few->row_bytes(k);
+    if (!how) how = &plain;
+    lt_tensor *y = lt_tensor_2d(cx, LT_U8, m, bytes);
+    lt_rows *rows = y ? lt_alloc(cx, sizeof *rows) : NULL;
+    if (!rows) return NULL;
+    *rows = (lt_rows){.data = y->data, .stride = bytes};
+    if (id == LT_PRODUCT_INT8 && !(rows->code = lt_alloc_array(cx, m, sizeof *rows->code))) return NULL;
+    if (id == LT_PRODUCT_INT8 && how->threshold > 0 && !(rows->outlier = lt_alloc_array(cx, m * k, sizeof *rows->outlier))) return NULL;
+    y->dtype = id == LT_PRODUCT_INT8 ? LT_U8 : LT_BF16;
+    y->shape[1] = k;
+    y->stride[0] = id == LT_PRODUCT_INT8 ? bytes : bytes / 2;
+    y->coded = rows;
+    return lt_over_rows(cx, m, (double)k, encode_rows, &(encoding){few, how, x, rows}) ? y : NULL;
+}
+
+lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how, const void *packed, int64_t n, const lt_gemm_epilogue *e,
+                          lt_tensor *out)
+{
+    static const lt_gemm_epilogue none;
+    x = lt_code_rows(cx, id, x, how);
+    if (!x) return NULL;
+    if (!e) e = &none;
+    const lt_dtype dtype = e->to_bf16 ? LT_BF16 : LT_F32;
+    if (out && (out->dtype != dtype || out->rank != 2 || out->shape[0] != x->shape[0] || out->shape[1] != n))
+        return lt_fail(cx, LT_ERR_USAGE, "product: [%" PRId64 ", %" PRId64 "] of %s does not fit into %s", x->shape[0], n, lt_dtype_name(dtype), lt_shape(cx, out));
+    if (!out) out = lt_tensor_2d(cx, dtype, x->shape[0], n);
+    if (!out) return NULL;
+    const lt_rows as_they_are = {.data = x->data, .stride = x->stride[0] * (int64_t)lt_dtype_size(x->dtype)};
+    const lt_kernels *kn = lt_kernels_of(cx, LT_F32);
+    product g = {.kn = kn, .few = kn->product[id], .rows = x->coded ? x->coded : &as_they_are, .c_elem = lt_dtype_size(dtype), .m = x->shape[0], .n = n,
+                 .k = x->shape[1], .packed = packed, .c = out->data, .c_stride = out->stride[0], .e = e};
+    return multiply(cx, &g) ? out : NULL;
+}
+
+/* ---- both operands plain ---- */
 
 /* a [m, k] · B, B's element (column j, k-index i) at j*stride_n + i*stride_k. */
 static lt_tensor *pack_and_multiply(lt_ctx *cx, lt_tensor *a, lt_tensor *b, int64_t n, int64_t stride_n, int64_t stride_k)

@@ -27,11 +27,11 @@ static double cpu_seconds(void)
 static double peak_flops(const lt_kernels *kn, int64_t rounds) /* runs that many rounds; how many operations that was */
 {
 #if defined(__x86_64__)
-    if (strcmp(kn->isa, "avx512") == 0) {
+    if (strncmp(kn->isa, "avx512", 6) == 0) {
         for (int64_t i = 0; i < rounds; i++) __asm__ volatile(TWELVE("vfmadd231ps %%zmm13, %%zmm14, %%zmm", "")::: CLOBBERS);
         return (double)rounds * 12 * 16 * 2;
     }
-    if (strcmp(kn->isa, "avx2") == 0) {
+    if (strncmp(kn->isa, "avx", 3) == 0) {
         for (int64_t i = 0; i < rounds; i++) __asm__ volatile(TWELVE("vfmadd231ps %%ymm13, %%ymm14, %%ymm", "")::: CLOBBERS);
         return (double)rounds * 12 * 8 * 2;
     }
@@ -44,6 +44,36 @@ static double peak_flops(const lt_kernels *kn, int64_t rounds) /* runs that many
 #else
     return 0;
 #endif
+}
+
+/* The same for what multiplies weights of fewer bits; 0 where that is f32 arithmetic. */
+static double peak_few_ops(const char *unit, int64_t rounds)
+{
+#if defined(__x86_64__)
+    if (strcmp(unit, "avx512-vnni") == 0) {
+        for (int64_t i = 0; i < rounds; i++) __asm__ volatile(TWELVE("vpdpbusd %%zmm13, %%zmm14, %%zmm", "")::: CLOBBERS);
+        return (double)rounds * 12 * 64 * 2;
+    }
+    if (strcmp(unit, "avx-vnni") == 0) {
+        for (int64_t i = 0; i < rounds; i++) __asm__ volatile(TWELVE("%{vex%} vpdpbusd %%ymm13, %%ymm14, %%ymm", "")::: CLOBBERS);
+        return (double)rounds * 12 * 32 * 2;
+    }
+    if (strcmp(unit, "avx512-bf16") == 0) {
+        for (int64_t i = 0; i < rounds; i++) __asm__ volatile(TWELVE("vdpbf16ps %%zmm13, %%zmm14, %%zmm", "")::: CLOBBERS);
+        return (double)rounds * 12 * 32 * 2;
+    }
+#endif
+    return 0;
+}
+
+static double peak_few(const lt_product *p)
+{
+    double best = 0;
+    for (int i = 0; i < 20; i++) {
+        double t = cpu_seconds(), ops = peak_few_ops(p->name, 300000), rate = ops / (cpu_seconds() - t);
+        if (rate > best) best = rate;
+    }
+    return best;
 }
 
 static double peak(const lt_kernels *kn)
@@ -68,6 +98,9 @@ typedef struct timed { /* one thing to time */
     lt_attend_args attend;
     float *a, *b, *c;
     int op;
+    const lt_product *few;
+    lt_rows rows;
+    bool bf16;
 } timed;
 
 static double best_seconds(void (*run)(const timed *), const timed *t)
@@ -95,6 +128,55 @@ static float *numbers(int64_t n)
     assert_non_null(p);
     for (int64_t i = 0; i < n; i++) p[i] = uniform();
     return p;
+}
+
+static void run_few(const timed *t) { t->few->gemm(t->m, t->n, t->k, &t->rows, 0, t->b, t->c, t->n, &t->e); }
+static void run_coding(const timed *t)
+{
+    lt_rows to = t->rows;
+    t->few->encode(t->m, t->k, t->a, t->bf16, t->k, &(lt_coding){.threshold = 6}, &to);
+}
+
+static void bench_product(const lt_kernels *kn, lt_product_id id, double f32_top)
+{
+    static const char *const names[] = {"bf16", "int8", "int4"};
+    static const int64_t shapes[][2] = {{384, 384}, {1536, 384}, {384, 1536}, {768, 768}, {3072, 768}, {1024, 1024}};
+    static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 32, 64, 128, 512};
+    const lt_product *few = kn->product[id];
+    const double own = peak_few(few), top = own ? own : f32_top;
+    printf("%s (%s): peak %.1f GOP/s\n%12s", names[id], few->name, top * 1e-9, "n, k \\ m");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) printf("%12lld", (long long)rows[i]);
+    printf("  coding of 128 rows, elements/ns\n");
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int64_t n = shapes[s][0], k = shapes[s][1];
+        float *w = numbers(n * k), *a = numbers(512 * k), *c = numbers(512 * n), *scale = numbers(n * k);
+        void *codes = numbers(n * k), *p = numbers((int64_t)lt_product_bytes(kn, id, n, k) / 4);
+        if (id == LT_PRODUCT_INT8) lt_quantize_int8(n, k, w, codes, scale);
+        if (id == LT_PRODUCT_INT4) lt_quantize_int4(n, k, w, codes, scale);
+        few->pack(n, k, id == LT_PRODUCT_BF16 ? w : codes, scale, p);
+        timed t = {.kn = kn, .few = few, .m = 512, .n = n, .k = k, .a = a, .b = p, .c = c, .rows = {.data = a, .stride = k * 4}};
+        if (few->row_bytes) {
+            t.rows = (lt_rows){.data = numbers(512 * few->row_bytes(k) / 4), .stride = few->row_bytes(k), .code = (lt_code *)numbers(512 * 8),
+                               .outlier = (lt_outlier *)numbers(512 * k * 2)};
+            run_coding(&t);
+        }
+        printf("%6lld,%5lld", (long long)n, (long long)k);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            t.m = rows[i];
+            double rate = 2.0 * (double)(rows[i] * n * k) / best_seconds(run_few, &t);
+            printf("%7.1f %3.0f%%", rate * 1e-9, 100 * rate / top);
+            fflush(stdout);
+        }
+        if (few->row_bytes) {
+            t.m = 128;
+            printf("  %.2f", 128e-9 * (double)k / best_seconds(run_coding, &t));
+            t.bf16 = true;
+            printf(", of bf16 %.2f", 128e-9 * (double)k / best_seconds(run_coding, &t));
+            free(t.rows.data), free(t.rows.code), free(t.rows.outlier);
+        }
+        printf("\n");
+        free(w), free(p), free(a), free(c), free(codes), free(scale);
+    }
 }
 
 static void run_gemm(const timed *t) { t->kn->gemm(t->m, t->n, t->k, t->a, t->k, t->b, t->c, t->n, &t->e); }
@@ -141,14 +223,14 @@ static void bench_epilogue(const lt_kernels *kn, double top)
 static void run_attend(const timed *t)
 {
     for (int64_t q = 0; q < t->m; q += t->kn->attend_block)
-        t->kn->attend(&t->attend, q, t->m - q < t->kn->attend_block ? t->m - q : t->kn->attend_block, t->c);
+        (t->bf16 ? t->kn->attend_bf16 : t->kn->attend)(&t->attend, q, t->m - q < t->kn->attend_block ? t->m - q : t->kn->attend_block, t->c);
 }
 
 /* Heads as they lie in a [tokens, 3 · 384] projection. */
-static void bench_attend(const lt_kernels *kn, double top)
+static void bench_attend(const lt_kernels *kn, double top, bool bf16)
 {
     static const int64_t dims[] = {32, 64, 80, 128}, lengths[] = {16, 32, 64, 128, 256, 512, 2048};
-    printf("attention of one head: GFLOP/s (%% of peak)\n%12s", "dim \\ n");
+    printf("attention of one head in %s: GFLOP/s (%% of peak)\n%12s", bf16 ? "bf16" : "f32", "dim \\ n");
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) printf("%12lld", (long long)lengths[i]);
     printf("%20s\n", "512 causal");
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
@@ -157,11 +239,13 @@ static void bench_attend(const lt_kernels *kn, double top)
             const bool causal = i == sizeof lengths / sizeof *lengths;
             const int64_t n = causal ? 512 : lengths[i], stride = 1152, dim = dims[d];
             float *qkv = numbers(n * stride), *out = numbers(n * 384);
-            float *scratch = numbers((int64_t)kn->attend_scratch(n, dim, dim) / 4 + 1);
-            timed t = {.kn = kn, .m = n, .c = scratch};
+            float *scratch = numbers((int64_t)(bf16 ? kn->attend_bf16_scratch : kn->attend_scratch)(n, dim, dim) / 4 + 1);
+            timed t = {.kn = kn, .m = n, .c = scratch, .bf16 = bf16};
+            if (bf16) lt_f32_to_bf16(n * stride, qkv, qkv);
+            const size_t elem = bf16 ? 2 : 4;
             t.attend = (lt_attend_args){.q = qkv,
-                                        .k = qkv + 384,
-                                        .v = qkv + 768,
+                                        .k = (char *)qkv + 384 * elem,
+                                        .v = (char *)qkv + 768 * elem,
                                         .out = out,
                                         .q_stride = stride,
                                         .k_stride = stride,
@@ -251,7 +335,9 @@ static int bench(const char *only)
         printf("== %s: peak %.1f GFLOP/s, %d columns a panel\n", kn->isa, top * 1e-9, kn->nr);
         bench_gemm(kn, top);
         bench_epilogue(kn, top);
-        bench_attend(kn, top);
+        for (int id = 0; id < LT_PRODUCTS; id++) bench_product(kn, (lt_product_id)id, top);
+        bench_attend(kn, top, false);
+        if (kn->attend_bf16) bench_attend(kn, peak_few(kn->product[LT_PRODUCT_BF16]), true);
         bench_rows(kn);
     }
     return 0;

@@ -80,7 +80,7 @@ static void attend_round(const lt_kernels *kn, int64_t nq, int64_t nk, int64_t d
     buffer_free(&got);
 }
 
-static void test_attend(void **unused)
+static inline void test_attend(void **unused)
 {
     static const int64_t dims[] = {1, 7, 16, 32, 33, 64, 80, 96, 128};
     EACH_TABLE(kn)
@@ -91,7 +91,7 @@ static void test_attend(void **unused)
     }
 }
 
-static void test_attend_long(void **unused)
+static inline void test_attend_long(void **unused)
 {
     static const int64_t lengths[] = {511, 512, 513, 767, 768, 769, 1030};
     EACH_TABLE(kn)
@@ -99,7 +99,7 @@ static void test_attend_long(void **unused)
 }
 
 /* No keys, no visible keys, or scores of nothing but -inf: zeros, even where values are not finite. */
-static void test_attend_nothing(void **unused)
+static inline void test_attend_nothing(void **unused)
 {
     EACH_TABLE(kn)
     {
@@ -132,7 +132,7 @@ static void test_attend_nothing(void **unused)
 }
 
 /* Blocks of queries may be cut anywhere. */
-static void test_attend_rows_alone(void **unused)
+static inline void test_attend_rows_alone(void **unused)
 {
     EACH_TABLE(kn)
     for (int round = 0; round < 40; round++) {
@@ -154,7 +154,7 @@ static void test_attend_rows_alone(void **unused)
 }
 
 /* A NaN in a query spoils its row; one in a key or a value the rows that see it, and no others. */
-static void test_attend_nan(void **unused)
+static inline void test_attend_nan(void **unused)
 {
     EACH_TABLE(kn)
     for (int round = 0; round < 60; round++) {
@@ -178,7 +178,7 @@ static void test_attend_nan(void **unused)
 }
 
 /* The f64 reference is the f32 one in double: they agree to float's precision on a chain of everything. */
-static void test_f64(void **unused)
+static inline void test_f64(void **unused)
 {
     enum { M = 5, N = 9, K = 13 };
     const lt_kernels *r64 = lt_kernels_f64(), *r32 = reference();

@@ -7,6 +7,7 @@
 #include "kernels/bench.h"
 #include "kernels/check_attend.h"
 #include "kernels/check_gemm.h"
+#include "kernels/check_product.h"
 #include "kernels/check_rows.h"
 
 static void test_tables(void **unused)
@@ -64,6 +65,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_attend, reseed),         cmocka_unit_test_setup(test_attend_long, reseed),
         cmocka_unit_test_setup(test_attend_nothing, reseed), cmocka_unit_test_setup(test_attend_rows_alone, reseed),
         cmocka_unit_test_setup(test_attend_nan, reseed),     cmocka_unit_test_setup(test_f64, reseed),
+        cmocka_unit_test_setup(test_coding, reseed),         cmocka_unit_test_setup(test_product_int8, reseed),
+        cmocka_unit_test_setup(test_product_int8_ends, reseed), cmocka_unit_test_setup(test_product_bf16, reseed),
+        cmocka_unit_test_setup(test_product_int4, reseed),   cmocka_unit_test_setup(test_product_parts, reseed),
+        cmocka_unit_test_setup(test_to_bf16, reseed),        cmocka_unit_test_setup(test_attend_bf16, reseed),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -1,9 +1,13 @@
 /* The table of one instruction set: this file is compiled once for each, with -DLT_ISA=name and the compiler flags that go with
  * it. All functions are static, so that no code of one instruction set can be linked into another's. */
 #include "kernels/cpu/act.h"
+#ifdef LT_AMX
+#include "kernels/cpu/amx.h"
+#endif
 #include "kernels/cpu/attend.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/tables.h"
 
@@ -33,4 +37,13 @@ const lt_kernels NAME(LT_ISA) = {
     .l2_normalize = l2_normalize,
     .col_sum = col_sum,
     .col_max = col_max,
+#if LT_HAS_BF16
+    .attend_bf16 = attend_bf16,
+    .attend_bf16_scratch = attend_bf16_scratch,
+#endif
+#ifdef LT_AMX
+    .product = {[LT_PRODUCT_BF16] = &product_amx_bf16, [LT_PRODUCT_INT8] = &product_amx_int8, [LT_PRODUCT_INT4] = &product_int4},
+#else
+    .product = {[LT_PRODUCT_BF16] = &product_bf16, [LT_PRODUCT_INT8] = &product_int8, [LT_PRODUCT_INT4] = &product_int4},
+#endif
 };

@@ -56,26 +56,26 @@ static void gemm_columns(int64_t m, int64_t cols, int64_t j, int width, tile_arg
     const float *residual = e && e->residual ? (const float *)e->residual + j : NULL;
     const int64_t residual_stride = residual ? e->residual_stride : 0;
     const lt_act act = e ? e->act : LT_ACT_NONE;
-    float *c = t.c + j, buffer[LT_ACCUMULATORS * LT_LANES] __attribute__((aligned(4 * LT_LANES)));
+    float *c = t.c + j, room[LT_ACCUMULATORS * LT_LANES] __attribute__((aligned(4 * LT_LANES)));
     const bool direct = act == LT_ACT_NONE && cols >= (int64_t)width * LT_LANES;
     const int64_t c_stride = t.c_stride;
     t.residual_stride = residual_stride;
     /* The first tiles call the next panels into L2: one tile all of them, if it is the only one, else two a half each. The widest
      * tiles read so many streams that hardware keeps up by itself. */
-    const int halves = width == LT_WIDEST ? 0 : tile_parts(m) == 1 ? 2 : 1;
-    for (int64_t i = 0, end; i < tile_parts(m); i++) {
-        const int64_t r = tile_start(m, i);
-        end = tile_start(m, i + 1);
+    const int halves = width == LT_WIDEST ? 0 : tile_parts(LT_WORD_F32, m) == 1 ? 2 : 1;
+    for (int64_t i = 0, end; i < tile_parts(LT_WORD_F32, m); i++) {
+        const int64_t r = tile_start(LT_WORD_F32, m, i);
+        end = tile_start(LT_WORD_F32, m, i + 1);
         t.a = a + r * t.a_stride;
         t.ahead = t.b + width * LT_LANES * t.k * (2 + i) / 2;
         t.ahead_halves = i < 2 ? halves : 0;
-        t.c = direct ? c + r * c_stride : buffer;
+        t.c = direct ? c + r * c_stride : room;
         t.c_stride = direct ? c_stride : width * LT_LANES;
         t.bias = direct ? bias : NULL;
         t.residual = direct && residual ? residual + r * residual_stride : NULL;
-        tile_run((int)(end - r), width, &t);
+        tile_run(LT_WORD_F32, (int)(end - r), width, &t);
         if (direct) continue;
-        finish_args f = {buffer,
+        finish_args f = {room,
                          width * LT_LANES,
                          cols < width * LT_LANES ? cols : width * LT_LANES,
                          bias,
@@ -91,9 +91,9 @@ static void gemm(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_strid
                  const lt_gemm_epilogue *e)
 {
     const int64_t vectors = (n + LT_LANES - 1) / LT_LANES;
-    const int tallest = (int)((m + tile_parts(m) - 1) / (m ? tile_parts(m) : 1));
+    const int tallest = (int)((m + tile_parts(LT_WORD_F32, m) - 1) / (m ? tile_parts(LT_WORD_F32, m) : 1));
     for (int64_t v = 0, width; m > 0 && v < vectors; v += width) {
-        width = tile_width(tallest, vectors - v);
+        width = tile_width(LT_WORD_F32, tallest, vectors - v);
         tile_args t = {.k = k,
                        .block = LT_CHAIN,
                        .a = a,

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "kernels/cpu/act.h"
+#include "kernels/cpu/encode.h"
 
 /* sum += f(x + shift) over a row; f(x) = x, or its square. Four sums hide the latency of an addition. */
 LT_INLINE float row_sum(int64_t n, const float *x, float shift, bool square)
@@ -88,30 +89,34 @@ LT_INLINE float row_max(int64_t n, const float *x, float floor)
     return v_largest(v_max(v_max(m[0], m[1]), v_max(m[2], m[3])));
 }
 
-/* y = e^(x - max); returns their sum, still in lanes. */
-LT_INLINE vf row_exp(int64_t n, const float *x, float max, float *y)
+/* y = e^(x - max), in f32, or (H) rounded to bf16 with the last pair filled up with zero. Returns the exact ones' sum, in lanes. */
+LT_INLINE vf row_exp(const bool H, int64_t n, const float *x, float max, void *y)
 {
+    float *f = y;
+    uint16_t *h = y;
     vf s[2] = {{0}};
     int64_t i = 0;
     for (; i + 2 * LT_LANES <= n; i += 2 * LT_LANES) {
         LT_UNROLL
         for (int u = 0; u < 2; u++) {
             vf e = v_exp_negative(v_load(x + i + u * LT_LANES) - max);
-            v_store(y + i + u * LT_LANES, e);
+            if (H)
+                v_store_bf16(h + i + u * LT_LANES, e);
+            else
+                v_store(f + i + u * LT_LANES, e);
             s[u] += e;
         }
     }
-    for (; i < n; i += LT_LANES) {
-        const int64_t left = n - i;
-        if (left >= LT_LANES) {
-            vf e = v_exp_negative(v_load(x + i) - max);
-            v_store(y + i, e);
-            s[0] += e;
-        } else { /* the padding becomes e^-inf = 0 */
-            vf e = v_exp_negative(v_load_n(x + i, left, v_set(-__builtin_inff())) - max);
-            v_store_n(y + i, left, e);
-            s[0] += e;
-        }
+    for (; i < n; i += LT_LANES) { /* what lies past the end becomes e^-inf = 0 */
+        const int64_t left = n - i < LT_LANES ? n - i : LT_LANES;
+        vf e = v_exp_negative((left == LT_LANES ? v_load(x + i) : v_load_n(x + i, left, v_set(-__builtin_inff()))) - max);
+        if (H)
+            v_store_bf16_n(h + i, left + left % 2, e);
+        else if (left == LT_LANES)
+            v_store(f + i, e);
+        else
+            v_store_n(f + i, left, e);
+        s[0] += e;
     }
     return s[0] + s[1];
 }
@@ -121,7 +126,7 @@ static void softmax(int64_t rows, int64_t cols, const void *x, void *y)
 {
     for (int64_t r = 0; r < rows; r++) {
         const float *in = (const float *)x + r * cols;
-        float *out = (float *)y + r * cols, sum = v_sum(row_exp(cols, in, row_max(cols, in, -FLT_MAX), out));
+        float *out = (float *)y + r * cols, sum = v_sum(row_exp(false, cols, in, row_max(cols, in, -FLT_MAX), out));
         row_affine(cols, out, 0.0f, sum == 0.0f ? 0.0f : 1.0f / sum, NULL, NULL, out);
     }
 }

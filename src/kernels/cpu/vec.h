@@ -37,6 +37,7 @@
 
 typedef float vf __attribute__((vector_size(4 * LT_LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LT_LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * LT_LANES)));
 typedef float vf_mem __attribute__((vector_size(4 * LT_LANES), aligned(4), may_alias)); /* a vector at any float's address */
 
 LT_INLINE vf v_load(const float *p) { return *(const vf_mem *)p; }

@@ -11,7 +11,13 @@ typedef LT_REAL real;
 #define NAME(type) NAME_(type)
 #define FMA(a, b, c) _Generic((real)0, float : fmaf, double : fma)(a, b, c)
 
-enum { NR = 4, BLOCK = 32 };
+#define PRODUCTS_float {&lt_product_ref_bf16, &lt_product_ref_int8, &lt_product_ref_int4}
+#define PRODUCTS_double {NULL}
+#define PRODUCTS_(type) PRODUCTS_##type
+#define PRODUCTS_OF(type) PRODUCTS_(type)
+#define PRODUCTS PRODUCTS_OF(LT_REAL)
+
+enum { NR = LT_REF_NR, BLOCK = 32 };
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
@@ -231,4 +237,5 @@ const lt_kernels NAME(LT_REAL) = {
     .l2_normalize = l2_normalize,
     .col_sum = col_sum,
     .col_max = col_max,
+    .product = PRODUCTS,
 };

@@ -8,6 +8,7 @@ static bool declare(lt_ffn_slot *f, lt_decl *d)
 
 static lt_tensor *forward(lt_ctx *cx, const lt_ffn_slot *f, lt_tensor *x, const lt_epilogue *e)
 {
+    x = lt_encode_for(cx, (const lt_linear *[]){&f->gate, &f->up}, 2, x);
     lt_tensor *gate = lt_project(cx, &f->gate, x, &(lt_epilogue){.act = f->act}), *up = lt_project(cx, &f->up, x, NULL);
     return lt_project(cx, &f->down, lt_mul(cx, gate, up), e);
 }

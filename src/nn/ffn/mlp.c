@@ -5,7 +5,7 @@ static bool declare(lt_ffn_slot *f, lt_decl *d) { return f->up.kind->declare(&f-
 
 static lt_tensor *forward(lt_ctx *cx, const lt_ffn_slot *f, lt_tensor *x, const lt_epilogue *e)
 {
-    return lt_project(cx, &f->down, lt_project(cx, &f->up, x, &(lt_epilogue){.act = f->act, .next = &f->down}), e);
+    return lt_project(cx, &f->down, lt_project(cx, &f->up, x, &(lt_epilogue){.act = f->act, .narrow = f->down.kind->reads_bf16}), e);
 }
 
 const lt_ffn_kind lt_ffn_mlp = {

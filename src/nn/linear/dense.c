@@ -6,7 +6,7 @@
 
 static bool declare(lt_linear *l, lt_decl *d)
 {
-    return lt_declare(d, &l->weight, l->name, "weight", 2, (int64_t[]){l->out, l->in}, LT_INIT_NORMAL) &&
+    return lt_declare_as(d, &l->weight, l->name, "weight", l->rounded ? LT_BF16 : LT_F32, 2, (int64_t[]){l->out, l->in}, LT_INIT_NORMAL) &&
            (!l->has_bias || lt_declare(d, &l->bias, l->name, "bias", 1, (int64_t[]){l->out}, LT_INIT_ZERO));
 }
 
@@ -34,22 +34,54 @@ static lt_tensor *run(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epi
     return lt_gemm(cx, x, l->packed, l->out, &g, e ? e->out : NULL);
 }
 
+static void round_to_bf16(int64_t n, const float *x, float *y)
+{
+    uint16_t piece[256];
+    for (int64_t i = 0; i < n; i += 256) {
+        const int64_t m = n - i < 256 ? n - i : 256;
+        lt_f32_to_bf16(m, x + i, piece);
+        lt_bf16_to_f32(m, piece, y + i);
+    }
+}
+
+/* A row of the plain weight, which may lie in memory as bf16. */
+static void read_row(const lt_linear *l, int64_t id, void *to)
+{
+    const lt_tensor *w = &l->weight.value;
+    const size_t row = (size_t)l->in * lt_dtype_size(w->dtype);
+    const char *from = (const char *)w->data + (size_t)id * row;
+    if (w->dtype == LT_BF16) lt_bf16_to_f32(l->in, from, to);
+    else if (l->rounded) round_to_bf16(l->in, (const float *)from, to);
+    else memcpy(to, from, row);
+}
+
 static bool rows(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n, void *out)
 {
     const size_t row = (size_t)l->in * lt_dtype_size(l->dtype);
-    const char *weight = l->weight.value.data;
     for (int64_t i = 0; i < n; i++) {
         void *to = (char *)out + (size_t)i * row;
-        if (weight) memcpy(to, weight + (size_t)ids[i] * row, row);
+        if (l->weight.value.data) read_row(l, ids[i], to);
         else l->packed_for->unpack_row(l->in, l->packed, ids[i], to);
     }
+    return true;
+}
+
+/* In memory of its own: the file is only read. */
+static bool round_weight(lt_ctx *cx, lt_linear *l)
+{
+    lt_param rounded = l->weight;
+    rounded.owned = NULL;
+    if (!lt_param_make(cx, &rounded, LT_F32)) return false;
+    round_to_bf16(l->out * l->in, l->weight.value.data, rounded.value.data);
+    lt_param_drop(&l->weight);
+    l->weight = rounded;
     return true;
 }
 
 static bool prepare(lt_ctx *cx, lt_linear *l)
 {
     const lt_kernels *kn = lt_kernels_of(cx, l->dtype);
-    if (!kn || !lt_param_load(cx, &l->weight, l->dtype)) return false;
+    if (!kn || !lt_param_load(cx, &l->weight, l->dtype) || (l->rounded && !round_weight(cx, l))) return false;
     l->packed = lt_new(cx, (int64_t)lt_packed_bytes(kn, l->out, l->in), 1);
     if (!l->packed) return false;
     kn->pack(l->out, l->in, l->weight.value.data, l->in, 1, l->packed);

@@ -3,6 +3,7 @@
 #include "lathe/nn.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static lt_tensor *project_in_ops(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epilogue *e)
 {
@@ -17,13 +18,29 @@ lt_tensor *lt_project(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epi
     if (!x) return NULL;
     lt_scope scope = lt_open(cx, l->name);
     lt_tensor *y = NULL;
-    if (x->rank != 2 || x->shape[1] != l->in || x->dtype != l->dtype)
+    if (x->dtype == LT_BF16 && !x->coded && !(l->ready && l->kind->reads_bf16)) x = lt_cast(cx, x, l->dtype);
+    if (x && (x->rank != 2 || x->shape[1] != l->in || (x->dtype != l->dtype && !l->kind->reads_bf16)))
         lt_fail(cx, LT_ERR_USAGE, "linear [%" PRId64 ", %" PRId64 "] of %s and an input %s of %s", l->out, l->in, lt_dtype_name(l->dtype), lt_shape(cx, x),
                 lt_dtype_name(x->dtype));
+    else if (!x) y = NULL;
     else if (l->ready && !lt_recording(cx)) y = l->kind->run(cx, l, x, e);
     else if (l->kind->forward) y = project_in_ops(cx, l, x, e);
     else lt_fail(cx, LT_ERR_UNSUPPORTED, "linear kind \"%s\" has no gradient", l->kind->is.name);
     return lt_close(cx, scope, y);
+}
+
+static bool same_coding(const lt_linear *a, const lt_linear *b)
+{
+    const lt_coding *x = &a->coding, *y = &b->coding;
+    if (x->threshold != y->threshold || x->symmetric != y->symmetric || !x->multiply != !y->multiply) return false;
+    return !x->multiply || (a->in == b->in && memcmp(x->multiply, y->multiply, (size_t)a->in * sizeof *x->multiply) == 0);
+}
+
+lt_tensor *lt_encode_for(lt_ctx *cx, const lt_linear *const *l, int n, lt_tensor *x)
+{
+    for (int i = 0; i < n; i++)
+        if (l[i]->kind != l[0]->kind || !l[i]->ready || !same_coding(l[i], l[0])) return x;
+    return x && l[0]->kind->encode && !lt_recording(cx) ? l[0]->kind->encode(cx, l[0], x) : x;
 }
 
 static const lt_op op_linear_rows = {.name = "linear_rows"};
@@ -36,6 +53,29 @@ lt_tensor *lt_linear_rows(lt_ctx *cx, const lt_linear *l, const int32_t *ids, in
     if (lt_recording(cx)) return lt_fail(cx, LT_ERR_UNSUPPORTED, "%s: %s has no gradient", l->name, op_linear_rows.name);
     lt_tensor *out = lt_tensor_2d(cx, l->dtype, n, l->in);
     return out && l->kind->rows(cx, l, ids, n, out->data) ? out : NULL;
+}
+
+static bool load_as_stored(lt_decl *d, lt_param *p) { return lt_param_load(d->cx, p, p->as); }
+static bool do_nothing(lt_decl *d, lt_param *p) { return true; }
+
+bool lt_linear_expand(lt_ctx *cx, lt_linear *l)
+{
+    lt_linear dense = {.kind = &lt_linear_dense, .name = l->name, .in = l->in, .out = l->out, .dtype = l->dtype};
+    lt_decl load = {.cx = cx, .visit = load_as_stored}, name = {.cx = cx, .visit = do_nothing};
+    bool good = l->kind->declare(l, &load) && dense.kind->declare(&dense, &name) && lt_param_make(cx, &dense.weight, l->dtype);
+    for (int32_t i = 0; good && i < l->out; i++)
+        good = l->kind->rows(cx, l, &i, 1, (char *)dense.weight.value.data + (size_t)i * (size_t)l->in * lt_dtype_size(l->dtype));
+    if (!good) {
+        lt_param_free(&dense.weight);
+        return false;
+    }
+    l->kind->release(l);
+    lt_param_drop(&l->weight);
+    lt_param_free(&l->weight);
+    l->kind = dense.kind;
+    l->weight = dense.weight;
+    l->weight.value.param = &l->weight;
+    return true;
 }
 
 void lt_linear_free(lt_linear *l)

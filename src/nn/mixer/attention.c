@@ -8,9 +8,19 @@ static bool declare(lt_mixer *m, lt_decl *d)
            (!m->position.kind || m->position.kind->declare(&m->position, d));
 }
 
+/* Where all three projections are of few bits, their results need no more than the machine multiplies fastest. */
+static bool takes_bf16(lt_ctx *cx, const lt_mixer *m, const lt_memory *mem)
+{
+    if (mem || m->position.kind || m->dim % 2 || !m->q.kind->reads_bf16 || !m->k.kind->reads_bf16 || !m->v.kind->reads_bf16 || lt_recording(cx)) return false;
+    const lt_kernels *kn = lt_kernels_of(cx, m->q.dtype);
+    return kn && kn->attend_bf16 != NULL;
+}
+
 static lt_tensor *forward(lt_ctx *cx, const lt_mixer *m, lt_tensor *x, const lt_seqs *s, lt_memory *mem, const lt_epilogue *e)
 {
-    lt_tensor *q = lt_project(cx, &m->q, x, NULL), *k = lt_project(cx, &m->k, x, NULL), *v = lt_project(cx, &m->v, x, NULL);
+    const lt_epilogue raw = {.narrow = takes_bf16(cx, m, mem)};
+    x = lt_encode_for(cx, (const lt_linear *[]){&m->q, &m->k, &m->v}, 3, x);
+    lt_tensor *q = lt_project(cx, &m->q, x, &raw), *k = lt_project(cx, &m->k, x, &raw), *v = lt_project(cx, &m->v, x, &raw);
     lt_seqs *all = NULL;
     if (!q || !k || !v || (mem && !lt_kv_extend(cx, mem, s, &k, &v, &all))) return NULL;
     lt_attend_spec spec = {.q = s, .k = all, .heads = m->heads, .kv_heads = m->kv_heads, .dim = m->dim, .scale = m->scale, .causal = m->causal};
