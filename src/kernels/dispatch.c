@@ -1,6 +1,7 @@
 /* Which kernels this machine can run, asked of the processor when a table is wanted; and the conversions of 16-bit floats, which
  * need no instruction set. __builtin_cpu_supports also asks the operating system (XGETBV) whether it saves the wide
  * registers. */
+#include <stdatomic.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -71,17 +72,24 @@ static const struct {
 };
 #define COUNT ((int)(sizeof all / sizeof all[0]))
 
-int lt_kernels_count(void)
+/* A bit for each table (the first is always there). Asked once, for virtual machines take a trap, some 20 µs, at each CPUID; threads that ask at the same time get the
+ * same answer. */
+static unsigned here(void)
 {
-    int n = 0;
-    for (int i = 0; i < COUNT; i++) n += all[i].here();
-    return n;
+    static _Atomic unsigned known;
+    unsigned bits = atomic_load_explicit(&known, memory_order_relaxed);
+    if (bits) return bits;
+    for (int i = 0; i < COUNT; i++) bits |= (unsigned)all[i].here() << i;
+    atomic_store_explicit(&known, bits, memory_order_relaxed);
+    return bits;
 }
+
+int lt_kernels_count(void) { return __builtin_popcount(here()); }
 
 const lt_kernels *lt_kernels_at(int i)
 {
     for (int j = 0; j < COUNT; j++)
-        if (all[j].here() && i-- == 0) return all[j].table;
+        if ((here() >> j & 1) && i-- == 0) return all[j].table;
     return NULL;
 }
 
@@ -89,7 +97,7 @@ const lt_kernels *lt_kernels_f32(const char *isa)
 {
     if (!isa) return lt_kernels_at(lt_kernels_count() - 1);
     for (int j = 0; j < COUNT; j++)
-        if (strcmp(all[j].table->isa, isa) == 0) return all[j].here() ? all[j].table : NULL;
+        if (strcmp(all[j].table->isa, isa) == 0) return here() >> j & 1 ? all[j].table : NULL;
     return NULL;
 }
 
