@@ -116,7 +116,7 @@ LT_INLINE void amx_rows(const lt_word KIND, const bool BOTH, int64_t r0, int64_t
                 s.outlier = a->outlier;
                 s.scale = columns;
                 s.words = b;
-                finish_bytes(e, block, &s);
+                finish_codes(e, block, &s);
             } else
                 finish_floats(e, block, &s);
         }

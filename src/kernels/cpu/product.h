@@ -5,101 +5,7 @@
 #ifndef LATHE_KERNELS_PRODUCT_H
 #define LATHE_KERNELS_PRODUCT_H
 
-#include "kernels/cpu/encode.h"
-#include "kernels/cpu/gemm.h"
-
-/* ---- what follows a product ---- */
-
-typedef struct sums { /* of a tile, and where they go */
-    const float *tile;
-    int64_t tile_stride, cols;
-    const float *bias, *residual;
-    int64_t residual_stride;
-    void *c;
-    int64_t c_stride;
-    const lt_code *code;        /* of its first row; int8 only, as are: */
-    const lt_outlier *outlier;
-    const float *scale, *words; /* of its first column; int32 sums of weights stand LT_NR after the scales, words LT_NR after them */
-} sums;
-
-/* Weights k of columns j … of a panel. */
-LT_INLINE vi int8_weights(const float *words, int64_t k, int64_t j)
-{
-    const char *p = (const char *)words + (k / LT_CODES * LT_NR + j) * LT_CODES;
-    const int shift = 24 - (int)(k % LT_CODES) * 8;
-    if (LT_CODES == 4) return (v_load_words(p) << shift) >> 24;
-    return (__builtin_convertvector(*(const vh_mem *)p, vi) << shift) >> 24;
-}
-
-/* Integers become floats: less zero · Σ w, times the row's scale, outliers added, times the column's scale (after, with the bias). */
-LT_INLINE vf sums_of_bytes(const sums *s, int r, int64_t j)
-{
-    const lt_code *code = &s->code[r];
-    vi sum = v_load_words(s->tile + r * s->tile_stride + j) - code->zero * v_load_words(s->scale + LT_NR + j);
-    vf y = __builtin_convertvector(sum, vf) * code->scale;
-    for (const lt_outlier *o = s->outlier + code->outlier, *end = o + code->outliers; o < end; o++) {
-        y = v_fma(v_set(o->value), __builtin_convertvector(int8_weights(s->words, o->at, j), vf), y);
-    }
-    return y;
-}
-
-LT_INLINE vf sums_load(const lt_word KIND, const sums *s, int r, int64_t j, vf bias)
-{
-    if (KIND != LT_WORD_INT8) return v_load(s->tile + r * s->tile_stride + j) + bias;
-    return v_fma(sums_of_bytes(s, r, j), v_load(s->scale + j), bias);
-}
-
-LT_INLINE void sums_loop(const lt_word KIND, const lt_act act, const bool to_bf16, int rows, const sums *s)
-{
-    const vf none = v_set(0.0f);
-    for (int r = 0; r < rows; r++) {
-        const float *z = s->residual ? s->residual + r * s->residual_stride : NULL;
-        float *c = (float *)s->c + r * s->c_stride;
-        uint16_t *h = (uint16_t *)s->c + r * s->c_stride;
-        int64_t j = 0;
-        for (; j + LT_LANES <= s->cols; j += LT_LANES) {
-            vf y = v_act(act, sums_load(KIND, s, r, j, s->bias ? v_load(s->bias + j) : none));
-            if (z) y += v_load(z + j);
-            if (to_bf16)
-                v_store_bf16(h + j, y);
-            else
-                v_store(c + j, y);
-        }
-        const int64_t left = s->cols - j;
-        if (left == 0) continue;
-        vf y = v_act(act, sums_load(KIND, s, r, j, s->bias ? v_load_n(s->bias + j, left, none) : none));
-        if (z) y += v_load_n(z + j, left, none);
-        if (to_bf16)
-            v_store_bf16_n(h + j, left, y);
-        else
-            v_store_n(c + j, left, y);
-    }
-}
-
-LT_INLINE void sums_finish(const lt_word KIND, const lt_gemm_epilogue *e, int rows, const sums *s)
-{
-#define CALL(A)                                                                                                                    \
-    if (e->to_bf16)                                                                                                                \
-        sums_loop(KIND, A, true, rows, s);                                                                                         \
-    else                                                                                                                           \
-        sums_loop(KIND, A, false, rows, s)
-    V_EACH_ACT(e->act, CALL)
-#undef CALL
-}
-
-static void finish_floats(const lt_gemm_epilogue *e, int rows, const sums *s) { sums_finish(LT_WORD_F32, e, rows, s); }
-static void finish_bytes(const lt_gemm_epilogue *e, int rows, const sums *s) { sums_finish(LT_WORD_INT8, e, rows, s); }
-
-/* Bias, residual and result of rows r … and columns j …, `cols` of them at most. */
-LT_INLINE void sums_place(sums *s, int64_t r, int64_t j, int64_t cols, void *c, int64_t c_stride, const lt_gemm_epilogue *e)
-{
-    s->cols = cols;
-    s->bias = e->bias ? (const float *)e->bias + j : NULL;
-    s->residual = e->residual ? (const float *)e->residual + r * e->residual_stride + j : NULL;
-    s->residual_stride = e->residual_stride;
-    s->c = (char *)c + (r * c_stride + j) * (e->to_bf16 ? 2 : 4);
-    s->c_stride = c_stride;
-}
+#include "kernels/cpu/finish.h"
 
 /* ---- words as they are stored ---- */
 
@@ -109,7 +15,7 @@ LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t word
 {
     const int64_t vectors = (n + LT_LANES - 1) / LT_LANES, parts = tile_parts(KIND, m), panel = v_panel_step(KIND, words * LT_NR) + head * LT_NR;
     float room[LT_ACCUMULATORS * LT_LANES] __attribute__((aligned(4 * LT_LANES)));
-    const int tallest = m ? (int)((m + parts - 1) / parts) : 0;
+    const int tallest = tile_tallest(KIND, m);
     for (int64_t v = 0, width; m > 0 && v < vectors; v += width) {
         width = tile_width(KIND, tallest, vectors - v);
         const float *columns = packed + v / LT_NV * panel;
@@ -131,15 +37,13 @@ LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t word
                     s.outlier = a->outlier;
                     s.scale = columns + p / LT_NR * panel;
                     s.words = s.scale + head * LT_NR;
-                    finish_bytes(e, rows, &s);
+                    finish_codes(e, rows, &s);
                 } else
                     finish_floats(e, rows, &s);
             }
         }
     }
 }
-
-static const lt_gemm_epilogue no_epilogue;
 
 /* ---- int8 ---- */
 

@@ -193,6 +193,7 @@ LT_INLINE int64_t tile_parts(const lt_word KIND, int64_t m)
     const int most = KIND == LT_WORD_F32 || LT_MR < 6 ? LT_MR : 6;
     return (m + most - 1) / most;
 }
+LT_INLINE int tile_tallest(const lt_word KIND, int64_t m) { return m ? (int)((m + tile_parts(KIND, m) - 1) / tile_parts(KIND, m)) : 0; }
 LT_INLINE int64_t tile_start(const lt_word KIND, int64_t m, int64_t i) { return m * i / tile_parts(KIND, m); }
 
 #endif
