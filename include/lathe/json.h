@@ -1,5 +1,5 @@
 /* JSON (RFC 8259): reading with errors that name file, line and place; writing with numbers that round-trip.
- * Reading is strict: UTF-8, no duplicate keys, no trailing text, bounded depth. The parser is jansson. */
+ * Reading is strict: UTF-8, no duplicate keys, no trailing text, at most 2048 levels. */
 #ifndef LATHE_JSON_H
 #define LATHE_JSON_H
 
@@ -41,6 +41,8 @@ const char *lt_json_want_text(lt_ctx *cx, const lt_json *o, const char *file, co
 void lt_json_put_text(lt_str *s, const char *text, size_t size); /* quoted; ill-formed UTF-8 becomes U+FFFD */
 void lt_json_put_float(lt_str *s, float x);   /* shortest form that reads back as the same float; null when not finite */
 void lt_json_put_double(lt_str *s, double x);
+/* A value with all that is in it, in file order, two blanks deeper on each level; the first line begins where s ends. */
+void lt_json_put(lt_str *s, const lt_json *v, int depth);
 
 #ifdef __cplusplus
 }

@@ -14,10 +14,29 @@ extern "C" {
 
 typedef struct lt_model lt_model;
 
+/* What the products of a model's blocks are computed in (norms, heads and sums stay f32). Quality falls and speed rises from f32 to int8; int4
+ * saves memory. With bf16, int8 and int4, rows of embeddings are rounded to bf16, as quantised checkpoints store them. */
+typedef enum {
+    LT_PRECISION_STORED, /* as the checkpoint is: quantised weights as they were quantised, other floats in f32 */
+    LT_PRECISION_F32,
+    LT_PRECISION_BF16,
+    LT_PRECISION_INT8,
+    LT_PRECISION_INT4,
+    LT_PRECISION_AUTO,   /* of floats: bf16 where this machine multiplies it, else f32; of a quantised checkpoint: as stored */
+    LT_PRECISIONS
+} lt_precision;
+
+lt_precision lt_precision_named(const char *name); /* "bf16", …; LT_PRECISIONS: not known */
+const char *lt_precision_name(lt_precision p);
+/* Why a precision is expected to be slower than f32 on this context's kernels, in words; NULL: it is not. */
+const char *lt_precision_slow(lt_ctx *cx, lt_precision p);
+
 typedef struct lt_model_options {
     lt_dtype compute;  /* LT_F32 (0, default) or LT_F64 (scalar reference, for checking) */
     bool no_tokenizer; /* do not read one: inputs are ids */
-    bool unpacked;     /* run op by op on plain weights; the same bits, slower */
+    lt_precision precision;
+    double threshold;  /* int8: inputs of this magnitude or more stay in f32; 0: as stored, else 6; < 0: none do */
+    bool unpacked;     /* run op by op on plain weights; the same bits, slower. With bf16, int8 and int4: only to be saved */
 } lt_model_options;
 
 lt_model *lt_model_open(lt_ctx *cx, const char *path, const lt_model_options *options); /* NULL options: defaults */
@@ -26,7 +45,9 @@ void lt_model_close(lt_model *m);
 typedef struct lt_model_info {
     const char *path, *family, *architecture; /* "bert", "BertModel" */
     int64_t parameters, bytes;                /* elements; bytes of the weight files */
-    const char *dtype;                        /* as stored: "f32", "f16", "bf16" or "mixed" */
+    const char *dtype;                        /* as stored: "f32", "f16", "bf16", "mixed"; "int8", "int4" */
+    bool quantized;                           /* … by a writer of quantised checkpoints; a "bf16" one is run so */
+    double threshold;                         /* int8: of inputs that stay in f32; 0: none do */
     int layers, hidden, heads, vocab, max_tokens;
     const char *head;      /* "none", "mlm", "classify", "tag", "span", "nsp", "pretraining" */
     const char *pooling;   /* "mean", "cls", "mean+max", …; "none" where no file says it */
@@ -43,6 +64,10 @@ const lt_model_info *lt_model_inspect(lt_ctx *cx, const char *path);
 const lt_tokenizer *lt_model_tokenizer(const lt_model *m); /* NULL: none */
 /* A prompt of config_sentence_transformers.json by name; NULL when there is none of that name. */
 const char *lt_model_prompt(const lt_model *m, const char *name);
+const char *lt_model_label(const lt_model *m, int i); /* name of the i-th label; NULL where the config has none */
+/* Writes a model directory in the layout it was read from: weights as the model was opened (its precision, `unpacked`), config.json
+ * with what that changes, all other files byte for byte. `path` appears whole or not at all; it may exist if it is a model directory. */
+bool lt_model_save(lt_ctx *cx, lt_model *m, const char *path);
 const lt_kind *const *lt_families(int *n);
 const lt_kind *lt_pooling_kind(int i); /* the i-th, for `lathe list`; NULL past the last */
 
@@ -61,6 +86,10 @@ typedef struct lt_batch { /* a packed ragged batch of token ids */
     const int32_t *types; /* [tokens] token type ids; NULL: all 0 */
 } lt_batch;
 
+/* Baselines, to be timed beside what lathe does; they change no result. */
+typedef enum { LT_PAD_NONE, LT_PAD_ALL, LT_PAD_ATTENTION } lt_padding; /* attention: linear layers see packed rows, attention padded ones */
+typedef enum { LT_SLICES_COSTLIEST, LT_SLICES_FILE, LT_SLICES_EQUAL } lt_slicing; /* costliest first; in order; in order, equally many inputs each */
+
 typedef struct lt_run_options {
     const char *pooling;   /* overrides the files': "cls", "mean", "max", "mean_sqrt", "weightedmean", "last"; joined by '+'; NULL */
     int normalize;         /* 1 yes, -1 no, 0 as the files say */
@@ -69,8 +98,10 @@ typedef struct lt_run_options {
     int64_t batch_tokens;  /* token budget of one pass; 0: 16384 */
     const char *prompt;    /* text put in front of every input; NULL: the files' default prompt, if any */
     bool no_special;       /* texts: no special tokens; ids are always taken as they stand */
-    bool pad;              /* benchmark baseline: extend every sequence of a batch to its longest, drop the rows after */
+    lt_padding pad;        /* benchmark baseline: extend every sequence of a batch to its longest, drop the rows after */
+    lt_slicing slices;     /* benchmark baseline: how a pass is cut into what threads take */
     int batch;             /* at most so many inputs in one pass; 0: no limit */
+    bool live;             /* streams: inputs may be long in coming (a pipe, a terminal), and are then computed without waiting for more */
 } lt_run_options;
 
 /* One pass over one batch: the rows of `what`, scoped. Sequences must not be longer than the model's max_tokens. */
@@ -94,6 +125,7 @@ typedef struct lt_result {
     const void *data;   /* [rows, cols], contiguous; valid during the call */
     int32_t tokens;     /* the input's */
     int32_t left_out;   /* tokens lost to truncation */
+    bool pause;         /* of a live stream: no other is at hand, so show what there is */
 } lt_result;
 typedef bool lt_next_fn(void *arg, lt_ctx *cx, lt_input *in);          /* false: no more, or an error in cx */
 typedef bool lt_sink_fn(void *arg, lt_ctx *cx, const lt_result *result); /* false: stop (with an error in cx) */

@@ -97,7 +97,7 @@ typedef struct lt_norm_slot lt_norm_slot;
 typedef struct lt_norm_kind {
     lt_kind is;
     bool (*declare)(lt_norm_slot *n, lt_decl *d);
-    lt_tensor *(*forward)(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x);
+    lt_tensor *(*forward)(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x, bool over); /* over: x may take the result */
 } lt_norm_kind;
 struct lt_norm_slot {
     const lt_norm_kind *kind; /* NULL: the identity */
@@ -106,7 +106,7 @@ struct lt_norm_slot {
     double eps;
     lt_param gamma, beta;
 };
-lt_tensor *lt_norm(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x);
+lt_tensor *lt_norm(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x, bool over);
 
 /* Activations by the names that configs use ("gelu", "gelu_new", "relu", "silu", "swish", …); LT_ACT_COUNT: not known. */
 lt_act lt_act_named(const char *name);
@@ -206,7 +206,8 @@ typedef struct lt_block {
     lt_ffn_slot ffn;
     lt_residual_slot r1, r2;
 } lt_block;
-/* x = post(x + F(in(x))), twice; an absent norm is the identity, so pre- and post-LN are data. */
+/* x = post(x + F(in(x))), twice; an absent norm is the identity, so pre- and post-LN are data. x is the block's to overwrite unless a tape
+ * records. */
 lt_tensor *lt_block_forward(lt_ctx *cx, const lt_block *b, lt_tensor *x, const lt_seqs *s, lt_memory *mem);
 
 typedef struct lt_embed_slot lt_embed_slot;

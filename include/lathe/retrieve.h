@@ -34,7 +34,8 @@ typedef struct lt_index_options {
     const char *model_path;  /* stored; search opens it again. NULL: keyword index only */
     const char *analyzer;    /* "plain" ([a-z0-9]+ of the lower-cased text), "unicode" (letters and digits of any script, accents
                                 folded), "english" (unicode + Porter stemming; default), "code" (camelCase and _ split) */
-    double k1, b;            /* BM25; 0, 0: 0.9, 0.4 */
+    double k1, b;            /* BM25's, */
+    bool use_k1, use_b;      /* … where these are set; else 0.9 and 0.4 */
 } lt_index_options;
 lt_index *lt_index_open(lt_ctx *cx, const char *path, lt_index_mode mode, const lt_index_options *options);
 bool lt_index_close(lt_ctx *cx, lt_index *x); /* CREATE: commits the new file if no error occurred; NULL is fine */
@@ -58,8 +59,8 @@ typedef struct lt_search_options {
     int k;               /* hits wanted; 0: 10 */
     int depth;           /* of the lists that are fused; 0: max(1000, k) */
     double rrf_k;        /* reciprocal-rank fusion (Cormack et al. 2009): Σ 1 / (rrf_k + rank); 0: 60 */
-    double k1, b;        /* < 0: the index's own */
-    bool use_k1, use_b;
+    double k1, b;        /* BM25's, */
+    bool use_k1, use_b;  /* … where these are set; else the index's own */
     const char *exclude; /* a document id left out of the ranking (ArguAna's protocol); NULL: none */
     const lt_run_options *run; /* for the query's embedding (prompt …) */
     bool ids_only;       /* hits have no title, text and snippet: much faster where there are many (runs) */

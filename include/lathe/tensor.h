@@ -39,6 +39,7 @@ typedef struct lt_seqs {
     const int32_t *slot;   /* memory sequence that i continues; NULL: i */
     const uint64_t *id;    /* keys i's random numbers; NULL: i */
     const int32_t *keys;   /* rows of sequence i that may be attended to, its first so many; NULL: all (only the padded baseline differs) */
+    int32_t fill;          /* attention computes every sequence over so many rows; 0: over its own (only a baseline differs) */
 } lt_seqs;
 lt_seqs *lt_seqs_new(lt_ctx *cx, int n, const int32_t *lengths); /* scoped */
 static inline int64_t lt_seqs_rows(const lt_seqs *s) { return s->n ? s->offset[s->n] : 0; }
@@ -66,8 +67,9 @@ lt_tensor *lt_mul(lt_ctx *cx, lt_tensor *x, lt_tensor *y);
 lt_tensor *lt_add_row(lt_ctx *cx, lt_tensor *x, lt_tensor *row); /* [m, n] + [n] */
 lt_tensor *lt_scale(lt_ctx *cx, lt_tensor *x, double a);
 lt_tensor *lt_activate(lt_ctx *cx, lt_tensor *x, lt_act act);
-lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *beta, double eps); /* over the last dimension */
-lt_tensor *lt_rms_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, double eps);
+/* Over the last dimension. `over`: x is not needed any more, and may take the result; while a tape records it does not. */
+lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *beta, double eps, bool over);
+lt_tensor *lt_rms_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, double eps, bool over);
 lt_tensor *lt_softmax(lt_ctx *cx, lt_tensor *x); /* over the last dimension */
 lt_tensor *lt_l2_normalize(lt_ctx *cx, lt_tensor *x, double eps);
 lt_tensor *lt_gather(lt_ctx *cx, lt_tensor *table, const int32_t *ids, int64_t n); /* rows of [v, h] → [n, h]; ids checked */

@@ -2,6 +2,7 @@
  * that one check at the end of a chain of calls tells where it broke. A context belongs to one thread: no locks here. */
 #include "base/ctx.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,8 @@ bool lt_fail_if(lt_ctx *cx, bool failed, lt_status status, const char *format, .
     va_end(args);
     return false;
 }
+
+bool lt_io_error(lt_ctx *cx, const char *path) { return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", path, strerror(errno)); }
 
 lt_status lt_ctx_status(const lt_ctx *cx) { return cx->status; }
 

@@ -52,10 +52,17 @@ static inline bool lt_cancelled(const lt_ctx *cx)
 /* arena.c */
 void lt_arena_free(lt_ctx *cx);
 
+/* ctx.c */
+bool lt_io_error(lt_ctx *cx, const char *path); /* records what errno says of a file; false */
+
 /* cpus.c */
 int lt_cpus(void); /* processors this process may use: affinity and control group quota, at least 1 */
 /* The quota in whole processors (rounded up) that the control groups named in `proc_cgroup` set; 0: none. `mount` is /sys/fs/cgroup. */
 int lt_cpu_quota(const char *proc_cgroup, const char *mount);
+
+/* out.c: makes a rename in the folder last, for `path`, which messages name. Some file systems cannot sync folders, and some folders
+ * may be written but not read: then the rename stands unsynced. */
+bool lt_sync_folder(lt_ctx *cx, const char *folder, const char *path);
 
 /* pool.c */
 int lt_pool_threads(const lt_pool *pool);

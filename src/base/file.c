@@ -1,6 +1,6 @@
 /* Reading files: regular ones are mapped, so that weights cost no memory before they are touched; pipes and devices are
  * read into anonymous memory, up to a limit that keeps an endless device from eating the machine. */
-#include "lathe/base.h"
+#include "base/ctx.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,11 @@
 
 static const size_t MOST_FROM_PIPE = (size_t)1 << 30;
 
-static bool io_error(lt_ctx *cx, const char *path) { return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", path, strerror(errno)); }
-
 static bool map_regular(lt_ctx *cx, lt_map *map, int fd, off_t size, const char *path)
 {
     if ((uint64_t)size > SIZE_MAX / 2) return lt_fail_if(cx, true, LT_ERR_IO, "%s: too large to be mapped", path);
     void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED) return io_error(cx, path);
+    if (p == MAP_FAILED) return lt_io_error(cx, path);
     map->data = p;
     map->size = (size_t)size;
     return true;
@@ -47,7 +45,7 @@ static bool read_all(lt_ctx *cx, lt_map *map, int fd, const char *path)
         ssize_t got = read(fd, data + size, capacity - size);
         if (got == 0) break;
         if (got < 0) {
-            good = errno == EINTR ? lt_ok(cx) : io_error(cx, path);
+            good = errno == EINTR ? lt_ok(cx) : lt_io_error(cx, path);
             continue;
         }
         size += (size_t)got;
@@ -69,9 +67,9 @@ bool lt_map_open(lt_ctx *cx, lt_map *map, const char *path)
     int fd;
     do fd = open(path, O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR && lt_ok(cx));
-    if (fd < 0) return io_error(cx, path);
+    if (fd < 0) return lt_io_error(cx, path);
     struct stat st;
-    bool good = fstat(fd, &st) == 0 || io_error(cx, path);
+    bool good = fstat(fd, &st) == 0 || lt_io_error(cx, path);
     good = good && lt_fail_if(cx, S_ISDIR(st.st_mode), LT_ERR_IO, "%s: %s", path, strerror(EISDIR));
     map->data = (const uint8_t *)"";
     /* A regular file of size 0 may be one of /proc, which has content all the same. */

@@ -138,3 +138,68 @@ static void put_number(lt_str *s, double x, bool is_float)
 void lt_json_put_float(lt_str *s, float x) { put_number(s, x, true); }
 
 void lt_json_put_double(lt_str *s, double x) { put_number(s, x, false); }
+
+/* ---- whole values ---- */
+
+static void new_line(lt_str *s, int depth) { lt_str_printf(s, "\n%*s", 2 * depth, ""); }
+
+static void put_array(lt_str *s, const lt_json *v, int depth)
+{
+    lt_str_puts(s, "[");
+    for (int64_t i = 0; i < lt_json_size(v); i++) {
+        if (i) lt_str_puts(s, ",");
+        new_line(s, depth + 1);
+        lt_json_put(s, lt_json_at(v, i), depth + 1);
+    }
+    if (lt_json_size(v)) new_line(s, depth);
+    lt_str_puts(s, "]");
+}
+
+static void put_object(lt_str *s, const lt_json *v, int depth)
+{
+    void *iter = NULL;
+    const char *key;
+    const lt_json *value;
+    bool first = true;
+    lt_str_puts(s, "{");
+    for (; lt_json_each(v, &iter, &key, &value); first = false) {
+        if (!first) lt_str_puts(s, ",");
+        new_line(s, depth + 1);
+        lt_json_put_text(s, key, strlen(key));
+        lt_str_puts(s, ": ");
+        lt_json_put(s, value, depth + 1);
+    }
+    if (!first) new_line(s, depth);
+    lt_str_puts(s, "}");
+}
+
+void lt_json_put(lt_str *s, const lt_json *v, int depth)
+{
+    size_t size = 0, before = s->size;
+    const char *text = lt_json_text(v, &size);
+    switch (lt_json_is(v)) {
+    case LT_JSON_BOOL:
+        lt_str_puts(s, lt_json_bool(v, false) ? "true" : "false");
+        break;
+    case LT_JSON_INT:
+        lt_str_printf(s, "%lld", (long long)lt_json_int(v, 0));
+        break;
+    case LT_JSON_REAL:
+        lt_json_put_double(s, lt_json_num(v, 0));
+        if (s->size > before && !memchr(s->data + before, '.', s->size - before) && !memchr(s->data + before, 'e', s->size - before))
+            lt_str_puts(s, ".0"); /* stays a real number to those who read it */
+        break;
+    case LT_JSON_STRING:
+        lt_json_put_text(s, text, size);
+        break;
+    case LT_JSON_ARRAY:
+        put_array(s, v, depth);
+        break;
+    case LT_JSON_OBJECT:
+        put_object(s, v, depth);
+        break;
+    default:
+        lt_str_puts(s, "null");
+        break;
+    }
+}

@@ -1,6 +1,6 @@
 /* Writing files so that a reader sees the old content or the new, whole: into a temporary name beside the target, synced,
  * renamed over it, and the folder synced. What is no regular file (a pipe, a terminal, /dev/null) is written straight. */
-#include "lathe/base.h"
+#include "base/ctx.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,6 @@ struct lt_out {
     size_t used;
     uint8_t buffer[BUFFER];
 };
-
-static bool io_error(lt_ctx *cx, const char *path) { return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", path, strerror(errno)); }
 
 /* "/dev/stdout" and its like name open descriptors of this process: opening them anew would lose their place. -1: not one. */
 static int named_descriptor(const char *path)
@@ -82,7 +80,7 @@ static char *resolve(lt_ctx *cx, const char *path)
         target = next;
         if (i == MOST_LINKS) {
             errno = ELOOP;
-            io_error(cx, path);
+            lt_io_error(cx, path);
             break;
         }
     }
@@ -94,7 +92,7 @@ static bool open_straight(lt_out *out, int descriptor)
 {
     do out->fd = descriptor >= 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 0) : open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     while (out->fd < 0 && errno == EINTR && lt_ok(out->cx));
-    return out->fd >= 0 || io_error(out->cx, out->path);
+    return out->fd >= 0 || lt_io_error(out->cx, out->path);
 }
 
 /* A new file beside the target, of a name that nobody has: ".NAME.PID.COUNTER.tmp". */
@@ -112,7 +110,7 @@ static bool open_temp(lt_out *out)
     }
     lt_free(folder);
     if (out->fd >= 0) return true;
-    io_error(out->cx, out->path);
+    lt_io_error(out->cx, out->path);
     lt_free(out->temp);
     out->temp = NULL;
     return false;
@@ -121,26 +119,24 @@ static bool open_temp(lt_out *out)
 /* The new file gets the mode of the one it replaces, and its owner where that is allowed. */
 static bool take_over(lt_out *out, const struct stat *old)
 {
-    if (access(out->target, W_OK) != 0) return io_error(out->cx, out->path);
+    if (access(out->target, W_OK) != 0) return lt_io_error(out->cx, out->path);
     if (fchown(out->fd, old->st_uid, old->st_gid) != 0) errno = 0;
-    return fchmod(out->fd, old->st_mode & 0777) == 0 || io_error(out->cx, out->path);
+    return fchmod(out->fd, old->st_mode & 0777) == 0 || lt_io_error(out->cx, out->path);
 }
 
 static bool open_target(lt_out *out)
 {
     int descriptor = named_descriptor(out->path);
     if (descriptor >= 0) return open_straight(out, descriptor);
+    if (!out->path[0]) return lt_fail_if(out->cx, true, LT_ERR_USAGE, "the name of a file is expected, found ''");
     struct stat st;
     bool exists = stat(out->path, &st) == 0;
+    if (!exists && errno != ENOENT) return lt_io_error(out->cx, out->path); /* a name that cannot be, known before any work is done */
     if (exists && S_ISDIR(st.st_mode)) {
         errno = EISDIR;
-        return io_error(out->cx, out->path);
+        return lt_io_error(out->cx, out->path);
     }
     if (exists && !S_ISREG(st.st_mode)) return open_straight(out, -1);
-    if (!out->path[0]) {
-        errno = ENOENT;
-        return io_error(out->cx, out->path);
-    }
     out->target = resolve(out->cx, out->path);
     return out->target && open_temp(out) && (!exists || take_over(out, &st));
 }
@@ -173,7 +169,7 @@ static bool write_all(lt_out *out, const uint8_t *p, size_t n)
     while (n && !out->failed) {
         ssize_t wrote = write(out->fd, p, n < INT_MAX ? n : INT_MAX);
         if (wrote < 0) {
-            out->failed = !(errno == EINTR ? lt_ok(out->cx) : io_error(out->cx, out->path));
+            out->failed = !(errno == EINTR ? lt_ok(out->cx) : lt_io_error(out->cx, out->path));
             continue;
         }
         p += wrote;
@@ -207,7 +203,7 @@ bool lt_out_patch(lt_out *out, uint64_t offset, const void *bytes, size_t n)
     for (const uint8_t *p = bytes; n && !out->failed;) {
         ssize_t wrote = pwrite(out->fd, p, n < INT_MAX ? n : INT_MAX, (off_t)offset);
         if (wrote < 0) {
-            out->failed = !(errno == EINTR ? lt_ok(out->cx) : io_error(out->cx, out->path));
+            out->failed = !(errno == EINTR ? lt_ok(out->cx) : lt_io_error(out->cx, out->path));
             continue;
         }
         p += wrote;
@@ -217,26 +213,30 @@ bool lt_out_patch(lt_out *out, uint64_t offset, const void *bytes, size_t n)
     return !out->failed;
 }
 
-/* Some file systems cannot sync folders, and some folders may be written but not read: then the rename stands unsynced. */
+bool lt_sync_folder(lt_ctx *cx, const char *folder, const char *path)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return true;
+    bool good = fsync(fd) == 0 || errno == EINVAL || errno == EROFS || lt_io_error(cx, path);
+    close(fd);
+    return good;
+}
+
 static bool sync_folder(lt_out *out)
 {
     char *folder = folder_of(out->cx, out->target);
-    if (!folder) return false;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = folder && lt_sync_folder(out->cx, folder, out->path);
     lt_free(folder);
-    if (fd < 0) return true;
-    bool good = fsync(fd) == 0 || errno == EINVAL || errno == EROFS || io_error(out->cx, out->path);
-    close(fd);
     return good;
 }
 
 static bool put_in_place(lt_out *out)
 {
-    if (fsync(out->fd) != 0) return io_error(out->cx, out->path);
+    if (fsync(out->fd) != 0) return lt_io_error(out->cx, out->path);
     int fd = out->fd;
     out->fd = -1;
-    if (close(fd) != 0) return io_error(out->cx, out->path);
-    if (rename(out->temp, out->target) != 0) return io_error(out->cx, out->path);
+    if (close(fd) != 0) return lt_io_error(out->cx, out->path);
+    if (rename(out->temp, out->target) != 0) return lt_io_error(out->cx, out->path);
     lt_free(out->temp);
     out->temp = NULL;
     return sync_folder(out);

@@ -1,65 +1,11 @@
 /* `lathe bench`: how fast a model runs here, on the user's own texts: their lengths decide what padding costs. Texts are tokenised
  * first, so the figures are the network's; runs are repeated and the median is told. */
-#include "cli/input.h"
+#include "cli/held.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-typedef struct inputs { /* all of them, as ids one after another */
-    int32_t *ids;       /* owned */
-    int64_t n_ids, ids_room;
-    int64_t *begin; /* owned: where each input begins; [n + 1] */
-    int64_t n, room;
-    double seconds; /* spent on tokenising */
-} inputs;
-
-static bool add_input(lt_ctx *cx, inputs *in, const int32_t *ids, int32_t n)
-{
-    if (in->n + 1 >= in->room) {
-        int64_t *more = lt_resize(cx, in->begin, 2 * in->room + 256, sizeof *more);
-        if (!more) return false;
-        in->begin = more;
-        in->room = 2 * in->room + 256;
-        in->begin[0] = 0;
-    }
-    if (in->n_ids + n > in->ids_room) {
-        int64_t room = 2 * in->ids_room + n;
-        int32_t *more = lt_resize(cx, in->ids, room, sizeof *more);
-        if (!more) return false;
-        in->ids = more;
-        in->ids_room = room;
-    }
-    if (n) memcpy(in->ids + in->n_ids, ids, (size_t)n * sizeof *ids);
-    in->n_ids += n;
-    in->begin[++in->n] = in->n_ids;
-    return true;
-}
-
-static int32_t length(const inputs *in, int64_t i) { return (int32_t)(in->begin[i + 1] - in->begin[i]); }
-
-static bool read_inputs(lt_cli *cli, const lt_model *m, lt_feed *f, inputs *in)
-{
-    lt_ctx *cx = cli->cx;
-    int64_t most = lt_arg_int(&cli->args, "max-tokens");
-    lt_encode_options options = {.max_tokens = most ? (int32_t)most : lt_model_about(m)->max_tokens};
-    lt_input next;
-    bool good = true;
-    while (good && lt_feed_next(f, cx, &next)) {
-        lt_scope scope = lt_open(cx, NULL);
-        double start = lt_now();
-        if (next.ids) {
-            good = add_input(cx, in, next.ids, most && next.n_ids > most ? (int32_t)most : next.n_ids);
-        } else {
-            const lt_encoding *e = lt_encode(cx, lt_model_tokenizer(m), next.text, next.size, NULL, 0, &options);
-            good = e && add_input(cx, in, e->ids, e->n);
-        }
-        in->seconds += lt_now() - start;
-        lt_end(cx, scope);
-    }
-    return good && lt_ok(cx) && (in->n || lt_fail_if(cx, true, LT_ERR_INPUT, "no inputs to time"));
-}
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -80,9 +26,10 @@ enum { MOST_REPEATS = 1000, MOST_SINGLES = 1000 };
 /* ---- batches as they are asked for: --prefill ---- */
 
 typedef struct batches {
-    const char *how; /* "padded", "sorted", "ragged" */
+    const char *how; /* "padded", "sorted", "ragged", "padded-attention" */
+    lt_slicing slices;
     const lt_model *model;
-    const inputs *in;
+    const lt_held *in;
     int64_t *order; /* scoped */
     int batch;
     int64_t rows, computed;
@@ -91,7 +38,7 @@ typedef struct batches {
 static int longest_first(const void *a, const void *b, void *arg)
 {
     int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
-    int32_t x = length(arg, i), y = length(arg, j);
+    int32_t x = lt_held_length(arg, i), y = lt_held_length(arg, j);
     return x != y ? (x < y) - (x > y) : (i > j) - (i < j);
 }
 
@@ -101,7 +48,7 @@ static bool pass(lt_ctx *cx, batches *b, int64_t at, int n)
     int32_t *lengths = lt_alloc_array(cx, n, sizeof *lengths);
     int64_t tokens = 0, longest = 0;
     for (int i = 0; lengths && i < n; i++) {
-        lengths[i] = length(b->in, b->order[at + i]);
+        lengths[i] = lt_held_length(b->in, b->order[at + i]);
         tokens += lengths[i];
         if (lengths[i] > longest) longest = lengths[i];
     }
@@ -109,10 +56,10 @@ static bool pass(lt_ctx *cx, batches *b, int64_t at, int n)
     if (!ids) return false;
     for (int64_t i = 0, to = 0; i < n; to += lengths[i++])
         memcpy(ids + to, b->in->ids + b->in->begin[b->order[at + i]], (size_t)lengths[i] * sizeof *ids);
-    bool pad = strcmp(b->how, "ragged") != 0;
+    const bool ragged = strcmp(b->how, "ragged") == 0, attention = strcmp(b->how, "padded-attention") == 0, pad = !ragged && !attention;
     lt_seqs *seqs = lt_seqs_new(cx, n, lengths);
     lt_batch batch = {.seqs = seqs, .ids = ids};
-    lt_run_options run = {.pad = pad};
+    lt_run_options run = {.pad = pad ? LT_PAD_ALL : attention ? LT_PAD_ATTENTION : LT_PAD_NONE, .slices = b->slices};
     b->rows += n;
     b->computed += pad ? n * longest : tokens;
     return seqs && lt_forward(cx, b->model, &batch, LT_OUT_EMBEDDING, &run);
@@ -131,7 +78,12 @@ static bool all_passes(lt_ctx *cx, batches *b)
     return true;
 }
 
-static bool bench_prefill(lt_cli *cli, const lt_model *m, const inputs *in)
+static lt_slicing slicing_of(const char *name)
+{
+    return strcmp(name, "file") == 0 ? LT_SLICES_FILE : strcmp(name, "equal") == 0 ? LT_SLICES_EQUAL : LT_SLICES_COSTLIEST;
+}
+
+static bool bench_prefill(lt_cli *cli, const lt_model *m, const lt_held *in)
 {
     lt_ctx *cx = cli->cx;
     int repeats = (int)lt_arg_int(&cli->args, "repeat");
@@ -140,6 +92,7 @@ static bool bench_prefill(lt_cli *cli, const lt_model *m, const inputs *in)
     b.order = lt_alloc_array(cx, in->n, sizeof *b.order);
     if (!b.order) return false;
     if (!b.batch) b.batch = 32;
+    b.slices = slicing_of(lt_arg_text(&cli->args, "slices"));
     for (int64_t i = 0; i < in->n; i++) b.order[i] = i;
     if (!strcmp(b.how, "sorted")) qsort_r(b.order, (size_t)in->n, sizeof *b.order, longest_first, (void *)in);
     for (int r = -1; r < repeats; r++) { /* the first one warms up */
@@ -166,20 +119,6 @@ static bool bench_prefill(lt_cli *cli, const lt_model *m, const inputs *in)
 
 /* ---- the stream, as embed runs it, and single inputs ---- */
 
-typedef struct cursor {
-    const inputs *in;
-    int64_t i;
-} cursor;
-
-static bool next_ids(void *arg, lt_ctx *cx, lt_input *out)
-{
-    cursor *c = arg;
-    if (c->i == c->in->n) return false;
-    *out = (lt_input){.ids = c->in->ids + c->in->begin[c->i], .n_ids = length(c->in, c->i)};
-    c->i++;
-    return true;
-}
-
 static bool drop(void *arg, lt_ctx *cx, const lt_result *r) { return true; }
 
 typedef struct speed {
@@ -188,7 +127,7 @@ typedef struct speed {
     int64_t peak;
 } speed;
 
-static bool time_stream(lt_cli *cli, const lt_model *m, const inputs *in, speed *v)
+static bool time_stream(lt_cli *cli, const lt_model *m, const lt_held *in, speed *v)
 {
     int repeats = (int)lt_arg_int(&cli->args, "repeat");
     double seconds[MOST_REPEATS];
@@ -196,9 +135,9 @@ static bool time_stream(lt_cli *cli, const lt_model *m, const inputs *in, speed 
     run.batch = (int)lt_arg_int(&cli->args, "batch");
     lt_progress_begin(cli->cx, "timing", "runs", repeats + 1);
     for (int r = -1; r < repeats; r++) {
-        cursor c = {.in = in};
+        lt_held_cursor c = {.held = in};
         double start = lt_now();
-        if (!lt_stream(cli->cx, m, LT_OUT_EMBEDDING, &run, next_ids, &c, drop, NULL, NULL)) return false;
+        if (!lt_stream(cli->cx, m, LT_OUT_EMBEDDING, &run, lt_held_next, &c, drop, NULL, NULL)) return false;
         if (r >= 0) seconds[r] = lt_now() - start;
         lt_progress_step(cli->cx, r + 2);
     }
@@ -208,7 +147,7 @@ static bool time_stream(lt_cli *cli, const lt_model *m, const inputs *in, speed 
 }
 
 /* Inputs one at a time, spread over the whole file. */
-static bool time_singles(lt_cli *cli, const lt_model *m, const inputs *in, speed *v)
+static bool time_singles(lt_cli *cli, const lt_model *m, const lt_held *in, speed *v)
 {
     int n = (int)(in->n < MOST_SINGLES ? in->n : MOST_SINGLES);
     double seconds[MOST_SINGLES];
@@ -228,7 +167,7 @@ static bool time_singles(lt_cli *cli, const lt_model *m, const inputs *in, speed
     return true;
 }
 
-static bool print_speed(lt_cli *cli, const inputs *in, const speed *v)
+static bool print_speed(lt_cli *cli, const lt_held *in, const speed *v)
 {
     const char *isa = lt_kernels_f32(lt_ctx_isa(cli->cx))->isa;
     lt_str *s = &cli->out.text;
@@ -258,7 +197,7 @@ static bool print_speed(lt_cli *cli, const inputs *in, const speed *v)
     return lt_print_due(&cli->out);
 }
 
-static bool bench_speed(lt_cli *cli, const lt_model *m, const inputs *in, double load)
+static bool bench_speed(lt_cli *cli, const lt_model *m, const lt_held *in, double load)
 {
     speed v = {.load = load};
     struct rusage usage;
@@ -273,31 +212,31 @@ static bool run(lt_cli *cli)
 {
     const lt_args *a = &cli->args;
     const char *prefill = lt_arg_text(a, "prefill");
-    inputs in = {0};
+    lt_held in = {0};
     lt_feed f;
     if (prefill && !strcmp(prefill, "packed"))
-        return lt_usage(cli, "--prefill packed: an encoder has no packed rows to compare with; padded, sorted and ragged it has");
+        return lt_usage(cli, "--prefill packed: an encoder has no packed rows to compare with; padded, sorted, padded-attention and ragged it has");
     double start = lt_now();
     lt_model *m = lt_cli_model(cli, a->operand[0]);
     double load = lt_now() - start;
     if (!m) return false;
     bool good = lt_feed_open(&f, cli, a->operand + 1, a->operands - 1, LT_FEED_TEXT);
-    if (good && !f.ids && !lt_model_tokenizer(m)) good = lt_usage(cli, "this model has no tokenizer: give token ids (--ids)");
-    good = good && read_inputs(cli, m, &f, &in);
+    good = good && lt_held_read(cli, m, &f, &in);
     if (good) good = prefill ? bench_prefill(cli, m, &in) : bench_speed(cli, m, &in, load);
     lt_feed_close(&f);
     lt_model_close(m);
-    lt_free(in.ids);
-    lt_free(in.begin);
+    lt_held_free(&in);
     return good;
 }
 
 static const lt_opt options[] = {
     {"prefill", 0, LT_OPT_CHOICE, NULL,
-     "time batches of --batch inputs, each padded to its longest, the same longest first, or without pads", NULL,
-     "padded|sorted|packed|ragged"},
+     "time batches of --batch inputs, each padded to its longest, the same longest first, padded in attention alone, or not at all", NULL,
+     "padded|sorted|packed|padded-attention|ragged"},
     {"batch", 0, LT_OPT_INT, "B", "inputs in one pass; 0: 32 with --prefill, else what --batch-tokens allows", "0", NULL, 0,
      1 << 20},
+    {"slices", 0, LT_OPT_CHOICE, NULL, "with --prefill: threads take slices of a batch costliest first, in order, or in order and of equally many inputs",
+     "costliest", "costliest|file|equal", .hidden = true},
     {"repeat", 0, LT_OPT_INT, "N", "timed runs, after one that warms up; the median counts", "3", NULL, 1, MOST_REPEATS},
     {0},
 };
@@ -310,7 +249,8 @@ const lt_verb lt_verb_bench = {
              "them one at a time. In a pipe or with --json: {\"inputs\", \"tokens\", \"seconds\", \"tokens_per_s\", "
              "\"inputs_per_s\", \"latency_p50_ms\", \"latency_p99_ms\", \"peak_memory_bytes\", \"load_seconds\", "
              "\"tokenize_tokens_per_s\", \"threads\", \"isa\"}; tokens are the texts' own.\n"
-             "--prefill times batches of B inputs in file order (sorted: longest first) instead: {\"prefill\", \"rows\", "
+             "--prefill times batches of B inputs in file order (sorted: longest first; padded-attention: linear layers see no pads, "
+             "attention does) instead: {\"prefill\", \"rows\", "
              "\"tokens\", \"computed_tokens\", \"seconds\"}; rows and computed_tokens are what passed through the layers, "
              "padding included, over all batches. packed is refused for encoders.",
     .examples = "lathe bench all-MiniLM-L6-v2 sentences.txt\n"

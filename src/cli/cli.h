@@ -50,6 +50,8 @@ int lt_verb_groups(const lt_verb *verb, lt_opt_group groups[LT_VERB_TABLES]);
 bool lt_usage(lt_cli *cli, const char *format, ...) LT_PRINTF(2, 3); /* returns false */
 /* A remark for people: on standard error if that is a terminal, unless --quiet. */
 void lt_remark(lt_cli *cli, const char *format, ...) LT_PRINTF(2, 3);
+/* A warning, terminal or not, unless --quiet: where a precision that was asked for is expected to be slower than f32 here. */
+void lt_cli_warn_slow(lt_cli *cli, lt_precision p);
 
 /* The verb that the optional first operand names; NULL where there is none. */
 bool lt_cli_verb(lt_cli *cli, const lt_verb **verb);

@@ -25,6 +25,14 @@ void lt_remark(lt_cli *cli, const char *format, ...)
     fputc('\n', stderr);
 }
 
+void lt_cli_warn_slow(lt_cli *cli, lt_precision p)
+{
+    const char *why = lt_arg_flag(&cli->args, "quiet") ? NULL : lt_precision_slow(cli->cx, p);
+    if (!why) return;
+    lt_term_clear(&cli->term);
+    fprintf(stderr, "lathe %s: --precision %s: %s\n", cli->verb->name, lt_precision_name(p), why);
+}
+
 bool lt_cli_verb(lt_cli *cli, const lt_verb **verb)
 {
     lt_str error = {0};
@@ -40,10 +48,14 @@ bool lt_cli_verb(lt_cli *cli, const lt_verb **verb)
 lt_model *lt_cli_model(lt_cli *cli, const char *path)
 {
     const lt_args *a = &cli->args;
+    const char *precision = lt_arg_text(a, "precision");
+    const bool reference = precision && strcmp(precision, "f64") == 0;
     lt_model_options options = {
-        .compute = strcmp(lt_arg_text(a, "precision"), "f64") ? LT_F32 : LT_F64,
+        .compute = reference ? LT_F64 : LT_F32,
+        .precision = precision && !reference ? lt_precision_named(precision) : LT_PRECISION_STORED,
         .no_tokenizer = lt_arg_known(a, "ids") && lt_arg_flag(a, "ids"),
     };
+    lt_cli_warn_slow(cli, options.precision);
     return lt_model_open(cli->cx, path, &options);
 }
 

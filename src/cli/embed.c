@@ -64,7 +64,8 @@ static bool prepare(job *j, lt_ctx *cx, int64_t cols)
 
 static bool spool_failed(job *j, lt_ctx *cx)
 {
-    return lt_fail_if(cx, true, LT_ERR_IO, "temporary file for --output-dtype int8: %s", strerror(errno));
+    return lt_fail_if(cx, true, LT_ERR_IO, "temporary file for --output-dtype int8%s%s: %s", j->array.path ? ", beside " : "",
+                      j->array.path ? j->array.path : "", strerror(errno));
 }
 
 static bool spool_row(job *j, lt_ctx *cx)
@@ -201,7 +202,7 @@ const lt_verb lt_verb_embed = {
              "say otherwise.\n"
              "-o X.npy writes an array, one row per input (then --json prints {\"rows\", \"tokens\", \"truncated\", "
              "\"seconds\"}). Otherwise, in a pipe or with --json: {\"embedding\":[…]} for each input. Any number of inputs "
-             "streams through bounded memory.\n"
+             "streams through bounded memory; where a pipe pauses, what came so far is answered.\n"
              "--output-dtype int8 maps the range that each dimension takes over all inputs to -128 … 127, so nothing is "
              "written before the last input is read; ubinary packs the sign bits, eight dimensions a byte, the first in the "
              "highest bit.",

@@ -76,11 +76,11 @@ static bool take_gold(void *arg, lt_ctx *cx, const lt_row *row)
     const char *text = lt_row_want_text(cx, row, "score", &size);
     if (!text) return false;
     char *end, copy[64];
-    if (size >= sizeof copy) size = sizeof copy - 1;
-    memcpy(copy, text, size);
-    copy[size] = 0;
+    const size_t some = size < sizeof copy ? size : sizeof copy - 1;
+    memcpy(copy, text, some);
+    copy[some] = 0;
     double x = strtod(copy, &end);
-    if (end == copy || *end || !isfinite(x))
+    if (end == copy || end != copy + size || !isfinite(x))
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: score: expected a number, found '%s'", row->file,
                           (long long)row->line, copy);
     return add_number(cx, &s->gold, x);

@@ -16,7 +16,13 @@ static lt_index *open_index(lt_cli *cli, lt_index_mode mode, const char *model)
         return NULL;
     }
     lt_index_options options = {
-        .model_path = model, .analyzer = lt_arg_text(a, "analyzer"), .k1 = lt_arg_num(a, "k1"), .b = lt_arg_num(a, "b")};
+        .model_path = model,
+        .analyzer = lt_arg_text(a, "analyzer"),
+        .k1 = lt_arg_num(a, "k1"),
+        .b = lt_arg_num(a, "b"),
+        .use_k1 = true,
+        .use_b = true,
+    };
     return lt_index_open(cli->cx, a->operand[0], mode, &options);
 }
 

@@ -50,6 +50,11 @@ static bool print_table(lt_cli *cli, const lt_model_info *i)
     number(&t, "parameters", i->parameters);
     number(&t, "bytes", i->bytes);
     line(&t, "stored as", i->dtype);
+    if (i->quantized) line(&t, "runs in", i->dtype);
+    if (i->threshold > 0) {
+        lt_table_cell(&t, "kept in f32");
+        lt_table_cell(&t, "inputs of magnitude %g and more", i->threshold);
+    }
     number(&t, "layers", i->layers);
     number(&t, "hidden", i->hidden);
     number(&t, "heads", i->heads);

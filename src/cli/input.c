@@ -163,7 +163,7 @@ static bool tell(void *arg, lt_ctx *cx, const lt_result *r)
 {
     struct told *t = arg;
     lt_progress_step(cx, t->by_bytes ? bytes_behind(t->feed, r->index + 1) : r->index + 1);
-    return t->sink(t->arg, cx, r);
+    return t->sink(t->arg, cx, r) && (!r->pause || lt_print_flush(&t->feed->cli->out));
 }
 
 bool lt_feed_stream(lt_feed *f, const char *what, const lt_model *m, lt_output output, const lt_run_options *run, lt_sink_fn *sink,
@@ -172,6 +172,7 @@ bool lt_feed_stream(lt_feed *f, const char *what, const lt_model *m, lt_output o
     int64_t total = lt_rows_bytes_total(f->rows);
     struct told t = {f, total > 0, sink, arg};
     lt_run_options options = *run;
+    options.live = total == 0;
     if (f->keyboard) options.batch = 1;
     lt_progress_begin(f->cli->cx, what, total > 0 ? "bytes" : "lines", total);
     bool good = lt_stream(f->cli->cx, m, output, &options, lt_feed_next, f, tell, &t, stats);

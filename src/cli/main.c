@@ -25,20 +25,18 @@ static int wrong(const lt_verb *verb, const char *text)
     return 2;
 }
 
-/* What the tables cannot say: how many operands, and what this build does not compute in. */
+/* What the tables cannot say: how many operands, and what this machine does not compute with. */
 static bool check(const lt_cli *cli, lt_str *error)
 {
     const lt_verb *v = cli->verb;
     const lt_args *a = &cli->args;
-    const char *precision = lt_arg_text(a, "precision"), *isa = lt_arg_text(a, "isa");
+    const char *isa = lt_arg_text(a, "isa");
     if (a->operands < v->least || (v->most >= 0 && a->operands > v->most)) {
         const char *extra = a->operands < v->least ? "" : a->operand[v->most];
         lt_str_printf(error, *extra ? "one operand too many: '%s'; expected %s" : "%sexpected %s", extra,
                       *v->operands ? v->operands : "none");
         for (size_t i = 0; i < error->size; i++)
             if (error->data[i] == '\n') error->data[i] = '|';
-    } else if (strcmp(precision, "auto") != 0 && strcmp(precision, "f32") != 0 && strcmp(precision, "f64") != 0) {
-        lt_str_printf(error, "--precision %s: this build computes in f32 (and f64) only", precision);
     } else if (isa && !lt_kernels_f32(isa)) {
         lt_str_printf(error, "--isa %s: not on this machine, which has", isa);
         for (int i = 0; i < lt_kernels_count(); i++) lt_str_printf(error, " %s", lt_kernels_at(i)->isa);

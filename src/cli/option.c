@@ -13,7 +13,8 @@ const lt_opt lt_common_options[] = {
     {"out", 'o', LT_OPT_FILE, "FILE", "write the results to FILE, which is replaced only when the new one is whole"},
     {"json", 0, LT_OPT_FLAG, NULL, "one JSON object per line"},
     {"threads", 't', LT_OPT_INT, "N", "processors to use; 0: all that this process may use", "0", NULL, 0, 1024, "LATHE_THREADS"},
-    {"precision", 0, LT_OPT_CHOICE, NULL, "what weights and activations are computed in; auto is f32, f64 is for checking", "auto",
+    {"precision", 0, LT_OPT_CHOICE, NULL, "what the layers are computed in; default: as the checkpoint is stored, floats in f32; auto: bf16 where this processor multiplies it; "
+     "f64 is for checking", NULL,
      "f32|bf16|int8|int4|auto|f64", 0, 0, "LATHE_PRECISION"},
     {"max-tokens", 0, LT_OPT_INT, "N", "cut inputs to N tokens; 0: what the model allows", "0", NULL, 0, 1 << 30,
      "LATHE_MAX_TOKENS"},

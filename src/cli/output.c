@@ -159,20 +159,37 @@ void lt_table_cell(lt_table *t, const char *format, ...)
 
 static const char *head_of(const lt_table *t, int col) { return t->heads[col] + (t->heads[col][0] == '>'); }
 
-/* One aligned line; the last column is cut at `width`. */
-static void put_line(const lt_table *t, lt_str *s, const char *const *text, const int *widths, int width, bool bold)
+/* The columns' widths together if none but those of numbers, which would be wrong when cut, is wider than `most`. */
+static int sum_widths(const lt_table *t, const int *widths, int most)
 {
-    int at = 0;
+    int sum = 0;
+    for (int c = 0; c < t->cols; c++) sum += widths[c] > most && t->heads[c][0] != '>' ? most : widths[c];
+    return sum;
+}
+
+/* What does not fit into `room` is taken off the widest columns, down to one width that they share. */
+static void narrow(const lt_table *t, int *widths, int room)
+{
+    enum { LEAST = 8 }; /* with less, nothing can be read: then lines are longer than the screen */
+    int most = room > LEAST ? room : LEAST;
+    while (most > LEAST && sum_widths(t, widths, most) > room) most--;
+    int left = room - sum_widths(t, widths, most);
+    for (int c = 0; c < t->cols; c++)
+        if (widths[c] > most && t->heads[c][0] != '>') widths[c] = most + (left-- > 0);
+}
+
+/* One aligned line, each text cut at its column's width. */
+static void put_line(const lt_table *t, lt_str *s, const char *const *text, const int *widths, bool bold)
+{
     if (bold) lt_str_puts(s, "\033[1m");
     for (int c = 0; c < t->cols; c++) {
         size_t size = strlen(text[c]);
-        int pad = widths[c] - lt_text_width(text[c], size);
+        int wide = lt_text_width(text[c], size), pad = wide < widths[c] ? widths[c] - wide : 0;
         bool last = c == t->cols - 1, right = t->heads[c][0] == '>';
         if (right) lt_str_printf(s, "%*s", pad, "");
-        lt_text_plain(s, text[c], size, last && width > at + 8 ? width - at : -1);
+        lt_text_plain(s, text[c], size, widths[c]);
         if (!right && !last) lt_str_printf(s, "%*s", pad, "");
         if (!last) lt_str_puts(s, "  ");
-        at += widths[c] + 2;
     }
     lt_str_puts(s, bold ? "\033[0m\n" : "\n");
 }
@@ -180,7 +197,7 @@ static void put_line(const lt_table *t, lt_str *s, const char *const *text, cons
 static void print_aligned(lt_table *t, lt_print *p)
 {
     enum { MOST_COLUMNS = 16 };
-    int widths[MOST_COLUMNS] = {0}, width = lt_term_width(1);
+    int widths[MOST_COLUMNS] = {0};
     const char *heads[MOST_COLUMNS];
     for (int64_t i = -t->cols; i < t->n; i++) {
         int col = (int)((i + t->cols) % t->cols);
@@ -188,9 +205,10 @@ static void print_aligned(lt_table *t, lt_print *p)
         int w = lt_text_width(text, strlen(text));
         if (w > widths[col]) widths[col] = w;
     }
-    put_line(t, &p->text, heads, widths, width, p->colours);
+    narrow(t, widths, lt_term_width(1) - 2 * (t->cols - 1));
+    put_line(t, &p->text, heads, widths, p->colours);
     for (int64_t i = 0; i + t->cols <= t->n; i += t->cols)
-        put_line(t, &p->text, (const char *const *)t->cell + i, widths, width, false);
+        put_line(t, &p->text, (const char *const *)t->cell + i, widths, false);
 }
 
 bool lt_table_print(lt_table *t, lt_print *p)

@@ -129,11 +129,10 @@ static bool fill(block *b, lt_feed *f)
 static bool print(block *b, bool good)
 {
     lt_print *out = &b->cli->out;
+    bool whole = true;
     for (int i = 0; i < b->n; i++) {
-        if (good || b->lines[i].out.size)
-            lt_str_add(&out->text, b->lines[i].out.data, b->lines[i].out.size);
-        else
-            b->n = i;
+        whole = whole && (good || b->lines[i].out.size);
+        if (whole) lt_str_add(&out->text, b->lines[i].out.data, b->lines[i].out.size);
         lt_str_free(&b->lines[i].out);
     }
     return lt_print_due(out) && good;

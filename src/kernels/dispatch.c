@@ -144,13 +144,23 @@ static inline __attribute__((always_inline)) void widen(int64_t n, const char *x
 void lt_f16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, half_8); }
 void lt_bf16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, bfloat_8); }
 
+static inline void round_8(const float *x, void *y)
+{
+    u32x8 bits;
+    memcpy(&bits, x, sizeof bits);
+    u32x8 even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (u32x8)((bits & 0x7fffffff) > 0x7f800000);
+    u16x8 out = __builtin_convertvector((nan & ((bits >> 16) | 0x40)) | (~nan & even), u16x8);
+    memcpy(y, &out, sizeof out);
+}
+
 void lt_f32_to_bf16(int64_t n, const float *x, void *y)
 {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        uint32_t even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-        uint16_t out = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : even);
-        memcpy((char *)y + 2 * i, &out, sizeof out);
-    }
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) round_8(x + i, (char *)y + 2 * i);
+    if (i == n) return;
+    float in[8] = {0};
+    char out[16];
+    memcpy(in, x + i, (size_t)(n - i) * sizeof *in);
+    round_8(in, out);
+    memcpy((char *)y + 2 * i, out, (size_t)(n - i) * 2);
 }

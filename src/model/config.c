@@ -48,6 +48,8 @@ static const char *ask(lt_config *c, const char *key)
     return key;
 }
 
+const lt_json *lt_config_get(lt_config *c, const char *key) { return lt_json_get(c->root, ask(c, key)); }
+
 int lt_config_int(lt_config *c, const char *key, int64_t min, int64_t max, int64_t otherwise)
 {
     return (int)lt_json_want_int(c->cx, c->root, c->file, ask(c, key), min, max, otherwise);

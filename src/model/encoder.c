@@ -12,6 +12,7 @@ typedef struct builder {
     lt_ctx *cx;
     lt_dtype dtype;
     const char *prefix;
+    const lt_model *m;
     bool ok;
 } builder;
 
@@ -28,9 +29,25 @@ static char *name(builder *b, const char *format, ...)
     return copy;
 }
 
+static lt_coding coding(const lt_model *m) { return (lt_coding){.threshold = m->quantized.threshold, .symmetric = m->quantized.symmetric}; }
+
+/* Of a quantised checkpoint those linears have codes that have scales. */
+static bool has_codes(builder *b, const char *linear_name)
+{
+    char scale[256];
+    snprintf(scale, sizeof scale, "%s.weight_scale", linear_name ? linear_name : "");
+    return lt_weights_find(b->m->weights, scale) != NULL;
+}
+
 static lt_linear linear(builder *b, char *owned_name, int64_t in, int64_t out, bool bias)
 {
-    return (lt_linear){.kind = &lt_linear_dense, .name = owned_name, .in = in, .out = out, .has_bias = bias, .dtype = b->dtype};
+    lt_linear l = {.kind = &lt_linear_dense, .name = owned_name, .in = in, .out = out, .has_bias = bias, .dtype = b->dtype};
+    const lt_precision p = b->m->quantized.precision;
+    if ((p == LT_PRECISION_INT8 || p == LT_PRECISION_INT4) && has_codes(b, owned_name)) {
+        l.kind = lt_precision_kind(p);
+        l.smoothed = p == LT_PRECISION_INT8 && b->m->quantized.smoothed;
+    }
+    return l;
 }
 
 static lt_norm_slot norm(builder *b, char *owned_name, int64_t dim, double eps)
@@ -111,7 +128,7 @@ bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_arch
     if (!prefix) return false;
     if (e->hidden % e->heads)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: hidden size %d is not a multiple of %d heads", m->config.file, e->hidden, e->heads);
-    builder b = {cx, m->compute, prefix, true};
+    builder b = {cx, m->compute, prefix, m, true};
     build_embed(&b, &m->stack.embed, e, f->names);
     m->stack.block = lt_new(cx, e->layers, sizeof *m->stack.block);
     if (!m->stack.block) return false;
@@ -159,9 +176,11 @@ static bool bind_param(lt_ctx *cx, const lt_weights *w, lt_param *p)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\": shape %s, expected %s by config.json", s->file, s->name, lt_shape(cx, &found),
                           lt_shape(cx, &p->value));
     }
-    if (s->dtype != LT_F32 && s->dtype != LT_F16 && s->dtype != LT_BF16 && s->dtype != LT_F64)
-        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: tensor \"%s\": elements of type %s, expected f32, f16, bf16 or f64", s->file, s->name,
-                          s->type);
+    const bool floats = p->as == LT_F32 || p->as == LT_BF16;
+    const bool is_float = s->dtype == LT_F32 || s->dtype == LT_F16 || s->dtype == LT_BF16 || s->dtype == LT_F64;
+    if (floats ? !is_float : s->dtype != p->as)
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: tensor \"%s\": elements of type %s, expected %s", s->file, s->name, s->type,
+                          floats ? "f32, f16, bf16 or f64" : lt_dtype_name(p->as));
     p->stored = s;
     return true;
 }
@@ -170,13 +189,25 @@ static bool bind_one(lt_decl *d, lt_param *p)
 {
     lt_model *m = d->arg;
     if (!bind_param(d->cx, m->weights, p)) return false;
-    int64_t count = 1;
+    int64_t count = p->init != LT_INIT_NONE;
     for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
     m->info.parameters += count;
     return true;
 }
 
-static bool walk(lt_ctx *cx, lt_model *m, bool (*visit)(lt_decl *, lt_param *), void *arg)
+/* Packed codes count as what they stand for. */
+static bool count_packed(lt_ctx *cx, lt_linear *l, void *arg)
+{
+    if (l->weight.init == LT_INIT_NONE) ((lt_model *)arg)->info.parameters += l->in * l->out;
+    return true;
+}
+
+static bool each_linear(lt_ctx *cx, lt_model *m, lt_linear_fn *in_stack, lt_linear_fn *in_heads)
+{
+    return lt_stack_linears(cx, &m->stack, in_stack, m) && lt_head_linears(cx, &m->pooler, in_heads, m) && lt_head_linears(cx, &m->head, in_heads, m);
+}
+
+bool lt_encoder_walk(lt_ctx *cx, lt_model *m, bool (*visit)(lt_decl *, lt_param *), void *arg)
 {
     lt_decl d = {.cx = cx, .visit = visit, .arg = arg};
     return lt_stack_declare(&m->stack, &d) && lt_head_declare(&m->pooler, &d) && lt_head_declare(&m->head, &d);
@@ -209,14 +240,16 @@ static bool is_harmless(const char *tensor)
 
 bool lt_encoder_bind(lt_ctx *cx, lt_model *m, const lt_family *f)
 {
-    if (!walk(cx, m, bind_one, m)) return false;
+    if (!lt_encoder_walk(cx, m, bind_one, m) || !each_linear(cx, m, count_packed, count_packed)) return false;
     struct used u = {.weights = m->weights, .flag = lt_alloc_array(cx, lt_weights_count(m->weights), 1)};
-    if (!u.flag) return false;
+    m->spare = lt_new(cx, lt_weights_count(m->weights) + 1, sizeof *m->spare);
+    if (!u.flag || !m->spare) return false;
     memset(u.flag, 0, (size_t)lt_weights_count(m->weights));
-    if (!walk(cx, m, note_used, &u)) return false;
+    if (!lt_encoder_walk(cx, m, note_used, &u)) return false;
     for (int i = 0; i < lt_weights_count(m->weights); i++) {
         const char *tensor = lt_weights_at(m->weights, i)->name;
         if (u.flag[i] || is_harmless(tensor)) continue;
+        m->spare[m->n_spare++] = lt_weights_at(m->weights, i);
         if (!lt_model_note(cx, m, "%s: tensor \"%s\" is not used", lt_weights_at(m->weights, i)->file, tensor)) return false;
     }
     return true;
@@ -224,29 +257,59 @@ bool lt_encoder_bind(lt_ctx *cx, lt_model *m, const lt_family *f)
 
 /* ---- loading ---- */
 
-static bool linear_ready(lt_ctx *cx, lt_linear *l, bool unpacked) { return unpacked ? lt_param_load(cx, &l->weight, l->dtype) : l->kind->prepare(cx, l); }
+/* Codes that are not to be packed wait where they are until they are asked for. */
+static bool linear_ready(lt_ctx *cx, lt_linear *l, bool unpacked)
+{
+    if (l->kind == &lt_linear_dense && unpacked) return lt_param_load(cx, &l->weight, l->dtype);
+    return unpacked || l->kind->prepare(cx, l);
+}
 
+/* Tables are looked up, not multiplied; bf16 ones stay so in memory. */
+static bool load_table(lt_ctx *cx, const lt_model *m, lt_linear *l)
+{
+    const bool narrow = l->weight.stored->dtype == LT_BF16 && m->compute == LT_F32;
+    return lt_param_load(cx, &l->weight, narrow ? LT_BF16 : l->dtype);
+}
+
+static bool load_outer(lt_ctx *cx, lt_linear *l, void *arg)
+{
+    lt_model *m = arg;
+    if (l->kind == &lt_linear_int8) l->coding = coding(m);
+    return (!m->expand || l->kind == &lt_linear_dense || lt_linear_expand(cx, l)) && linear_ready(cx, l, m->unpacked);
+}
+
+/* What stands in blocks takes the precision that was asked for. */
+static bool load_inner(lt_ctx *cx, lt_linear *l, lt_model *m)
+{
+    if (m->expand && l->kind != &lt_linear_dense && !lt_linear_expand(cx, l)) return false;
+    if (m->few && l->kind == &lt_linear_dense) {
+        l->kind = m->few;
+        if (!lt_param_load(cx, &l->weight, LT_F32) || !l->kind->convert(cx, l)) return false;
+    }
+    if (l->kind == &lt_linear_int8) l->coding = coding(m);
+    return linear_ready(cx, l, m->unpacked);
+}
 
 static bool load_linear(lt_ctx *cx, lt_linear *l, void *arg)
 {
     lt_model *m = arg;
     lt_embed_slot *e = &m->stack.embed;
-    bool table = (l == &e->word && !m->head.tied) || l == &e->position || l == &e->type; /* tables are looked up, not multiplied */
-    return linear_ready(cx, l, m->unpacked || table);
+    const bool table = l == &e->word || l == &e->position || l == &e->type;
+    if (!table) return load_inner(cx, l, m);
+    l->rounded = m->few != NULL;
+    return l == &e->word && m->head.tied ? linear_ready(cx, l, m->unpacked) : load_table(cx, m, l);
 }
 
 /* All but the big matrices: those are packed one by one, each given back before the next is read. */
 static bool load_small(lt_decl *d, lt_param *p)
 {
     lt_model *m = d->arg;
-    return p->value.rank != 1 || lt_param_load(d->cx, p, m->compute);
+    return p->value.rank != 1 || p->as != LT_F32 || lt_param_load(d->cx, p, m->compute);
 }
 
 bool lt_encoder_load(lt_ctx *cx, lt_model *m)
 {
-    if (!walk(cx, m, load_small, m) || !lt_stack_linears(cx, &m->stack, load_linear, m) || !lt_head_linears(cx, &m->pooler, load_linear, m) ||
-        !lt_head_linears(cx, &m->head, load_linear, m))
-        return false;
+    if (!lt_encoder_walk(cx, m, load_small, m) || !each_linear(cx, m, load_linear, load_outer)) return false;
     for (int i = 0; i < m->stack.layers; i++) {
         lt_position *p = &m->stack.block[i].mixer.position;
         if (p->kind && !p->kind->prepare(cx, p)) return false;

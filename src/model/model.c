@@ -89,30 +89,42 @@ static bool read_config(lt_ctx *cx, lt_model *m, const lt_family **f, const lt_a
 {
     if (!(*f = read_family(cx, m))) return false;
     lt_encoder *e = &m->encoder;
-    bool done = (*f)->configure(&m->config, e);
+    bool done = (*f)->configure(&m->config, e) && lt_quantized_read(&m->config, &m->quantized);
     m->info.layers = e->layers;
     m->info.hidden = e->hidden;
     m->info.heads = e->heads;
     m->info.vocab = e->vocab;
     m->info.max_tokens = e->limit;
     m->info.embedding = e->hidden;
+    m->info.quantized = m->quantized.precision != LT_PRECISION_F32;
+    m->info.threshold = m->quantized.precision == LT_PRECISION_INT8 ? (double)m->quantized.threshold : 0;
     return done && read_architecture(cx, m, *f, arch) && read_labels(cx, m) && name_unknown_keys(cx, m);
 }
 
 /* ---- weights, tokenizer ---- */
 
-static bool read_weights(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch, bool load)
+static void name_dtype(lt_model *m)
 {
-    m->weights = lt_weights_open(cx, m->root);
-    if (!m->weights) return false;
-    m->info.bytes = (int64_t)lt_weights_bytes(m->weights);
+    if (m->info.quantized) {
+        m->info.dtype = lt_precision_name(m->quantized.precision);
+        return;
+    }
     for (int i = 0; i < lt_weights_count(m->weights); i++) {
         const lt_stored *s = lt_weights_at(m->weights, i);
         if (s->dtype != LT_F32 && s->dtype != LT_F16 && s->dtype != LT_BF16 && s->dtype != LT_F64) continue; /* buffers */
         const char *dtype = lt_dtype_name(s->dtype);
         m->info.dtype = !m->info.dtype || strcmp(m->info.dtype, dtype) == 0 ? dtype : "mixed";
     }
-    return lt_encoder_build(cx, m, f, arch) && lt_encoder_bind(cx, m, f) && (!load || lt_encoder_load(cx, m));
+}
+
+static bool read_weights(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch, const lt_model_options *o, bool load)
+{
+    m->weights = lt_weights_open(cx, m->root);
+    if (!m->weights) return false;
+    m->info.bytes = (int64_t)lt_weights_bytes(m->weights);
+    bool bound = lt_encoder_build(cx, m, f, arch) && lt_encoder_bind(cx, m, f);
+    name_dtype(m);
+    return bound && (!load || (lt_precision_settle(cx, m, o) && lt_encoder_load(cx, m)));
 }
 
 static bool read_tokenizer(lt_ctx *cx, lt_model *m)
@@ -160,8 +172,9 @@ static bool open_parts(lt_ctx *cx, lt_model *m, const char *path, const lt_model
     const char *root = lt_sentence_root(cx, path);
     if (!root || !(m->root = lt_strdup(cx, root)) || !lt_config_open(cx, &m->config, root)) return false;
     bool known = read_config(cx, m, &f, &arch);
+    m->architecture = arch;
     if (!settle(cx, m, known, inspect)) return false;
-    if (known && !settle(cx, m, read_weights(cx, m, f, arch, !inspect), inspect)) return false;
+    if (known && !settle(cx, m, read_weights(cx, m, f, arch, o, !inspect), inspect)) return false;
     if (!settle(cx, m, lt_sentence_open(cx, m, path, inspect), inspect)) return false;
     if (!o->no_tokenizer && !settle(cx, m, read_tokenizer(cx, m), inspect)) return false;
     const lt_sentence *s = &m->sentence;
@@ -208,6 +221,7 @@ void lt_model_close(lt_model *m)
     lt_head_free(&m->pooler);
     lt_head_free(&m->head);
     lt_weights_close(m->weights);
+    lt_free(m->spare);
     lt_tokenizer_free(m->tokenizer);
     lt_sentence_close(&m->sentence);
     lt_config_close(&m->config);
@@ -219,6 +233,14 @@ void lt_model_close(lt_model *m)
 }
 
 const lt_model_info *lt_model_about(const lt_model *m) { return &m->info; }
+
+const char *lt_model_label(const lt_model *m, int i)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%d", i);
+    return lt_json_text(lt_json_get(lt_json_get(m->config.root, "id2label"), key), NULL);
+}
+
 const lt_tokenizer *lt_model_tokenizer(const lt_model *m) { return m->tokenizer; }
 
 const char *lt_model_prompt(const lt_model *m, const char *name)

@@ -15,6 +15,7 @@ typedef struct lt_config { /* every key that is read is noted, so that the other
     const char *asked[LT_CONFIG_KEYS];
     int n_asked;
 } lt_config;
+const lt_json *lt_config_get(lt_config *c, const char *key); /* the value itself, noted as read */
 bool lt_config_open(lt_ctx *cx, lt_config *c, const char *dir);
 void lt_config_close(lt_config *c);
 int lt_config_int(lt_config *c, const char *key, int64_t min, int64_t max, int64_t otherwise);
@@ -25,6 +26,18 @@ lt_act lt_config_act(lt_config *c, const char *key, const char *otherwise);
 /* A switch that this engine knows only in one position. */
 bool lt_config_must_be(lt_config *c, const char *key, bool value, const char *why);
 bool lt_config_was_asked(const lt_config *c, const char *key); /* or changes nothing when running */
+
+/* ---- quantised checkpoints ---- */
+
+enum { LT_OUTLIER = 6 }; /* Dettmers et al. 2022 */
+typedef struct lt_quantized { /* as a config says it of the stored linears; then, of an open model, what they are run as */
+    lt_precision precision;   /* F32: floats, BF16: floats to be run so, INT8, INT4: codes */
+    float threshold;          /* int8: inputs of this magnitude or more stay apart; 0: none */
+    bool symmetric, smoothed; /* int8: codes of inputs; a tensor of input multipliers */
+} lt_quantized;
+bool lt_quantized_read(lt_config *c, lt_quantized *q);
+/* Keys of config.json, each behind a comma; `ignore` names the n linears that are not quantised. */
+void lt_quantized_put(lt_str *s, const lt_quantized *q, const char *const *ignore, int n);
 
 /* ---- families ---- */
 
@@ -95,13 +108,19 @@ struct lt_model {
     lt_model_info info;
     lt_dtype compute;
     bool unpacked;
+    lt_quantized quantized;
+    const lt_linear_kind *few; /* what linears of blocks become when they are loaded; NULL: they stay as they are */
+    bool expand;               /* stored codes become floats first */
     lt_config config;
     char *root;              /* folder of the transformer's own files */
+    const lt_architecture *architecture;
     lt_encoder encoder;
     lt_stack stack;
     lt_head_slot pooler, head;
     bool has_pooler;
     lt_weights *weights;
+    const lt_stored **spare; /* tensors that nothing here reads, owned */
+    int n_spare;
     lt_tokenizer *tokenizer;
     lt_sentence sentence;
     char pooling_name[64];
@@ -110,17 +129,26 @@ struct lt_model {
 
 /* Notes something for `lathe info`. */
 bool lt_model_note(lt_ctx *cx, lt_model *m, const char *format, ...) LT_PRINTF(3, 4);
+const lt_linear_kind *lt_precision_kind(lt_precision p); /* NULL: dense */
+/* From what the config says to what the options ask for: quantized, few and expand of m. */
+bool lt_precision_settle(lt_ctx *cx, lt_model *m, const lt_model_options *o);
 /* encoder.c: the slots by the family's names, and their weights. */
 bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch);
 bool lt_encoder_bind(lt_ctx *cx, lt_model *m, const lt_family *f);    /* finds every parameter in the files, checks shapes */
 bool lt_encoder_load(lt_ctx *cx, lt_model *m);                        /* brings them into memory, packs */
+/* encoder.c: visits every parameter of the stack and the heads. */
+bool lt_encoder_walk(lt_ctx *cx, lt_model *m, bool (*visit)(lt_decl *, lt_param *), void *arg);
 bool lt_linear_load(lt_ctx *cx, const lt_weights *w, lt_linear *l, bool unpacked, bool inspect); /* one that stands outside the stack */
 /* sentence.c */
 char *lt_sentence_root(lt_ctx *cx, const char *dir);                  /* where the transformer's files are; scoped */
+bool lt_sentence_names(lt_ctx *cx, const char *dir, const char *folder); /* whether a module of modules.json lives in that folder of dir */
 bool lt_sentence_open(lt_ctx *cx, lt_model *m, const char *dir, bool inspect);
 void lt_sentence_close(lt_sentence *s);
 int lt_poolings_named(const char *text, lt_pooling *out);             /* "cls+mean" → count; 0: not understood */
 const char *lt_pooling_name(lt_pooling p);
+/* prepare.c */
+void lt_put_lower(lt_str *s, const char *text, size_t size); /* appends the text in lower case */
+void lt_strip(const char **text, size_t *size);              /* leaves out blanks at both ends */
 /* embed.c: hidden states of a batch → embeddings. */
 lt_tensor *lt_sentence_embed(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s, int prompt_tokens, const lt_run_options *o);
 int lt_embedding_width(const lt_model *m, const lt_run_options *o);

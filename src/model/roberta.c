@@ -1,5 +1,5 @@
 /* RoBERTa (Liu et al. 2019, arXiv 1907.11692): BERT's encoder; positions count from the pad id + 1, and a token that equals the pad id
- * stands at the pad's position without being counted. */
+ * stands at the pad's position without being counted. With relative positions only differences count, so none is lost to the pad id. */
 #include "model/model.h"
 
 static bool configure(lt_config *c, lt_encoder *e)
@@ -8,7 +8,7 @@ static bool configure(lt_config *c, lt_encoder *e)
     if (!lt_configure_bert_like(c, e)) return false;
     e->pad = e->pad_id;
     e->position_offset = e->pad_id + 1;
-    e->limit = e->positions - e->position_offset;
+    e->limit = e->absolute ? e->positions - e->position_offset : e->positions;
     return lt_fail_if(c->cx, e->limit < 1, LT_ERR_INPUT, "%s: max_position_embeddings: %d leaves no position behind pad_token_id %d", c->file, e->positions,
                       e->pad_id);
 }

@@ -20,6 +20,7 @@ typedef struct pass {
     int prompt_tokens;
     bool per_token;
     int32_t padded;     /* rows of every sequence in the padded baseline; 0: ragged */
+    int32_t fill;       /* the same, of attention alone */
     slice *slices;
     lt_tensor *out;
 } pass;
@@ -68,8 +69,9 @@ static lt_tensor *padded_hidden(lt_ctx *cx, const pass *p, const slice *sl, cons
 static lt_tensor *slice_result(lt_ctx *cx, const pass *p, const slice *sl)
 {
     const lt_model *m = p->m;
-    const lt_seqs *s = slice_seqs(cx, p->batch->seqs, sl, 0);
+    lt_seqs *s = slice_seqs(cx, p->batch->seqs, sl, 0);
     if (!s) return NULL;
+    s->fill = p->fill;
     int32_t first = p->batch->seqs->offset[sl->seq];
     lt_tensor *hidden = p->padded ? padded_hidden(cx, p, sl, s)
                                   : lt_stack_forward(cx, &m->stack, p->batch->ids + first, p->batch->types ? p->batch->types + first : NULL, s, NULL);
@@ -111,23 +113,32 @@ static int64_t rows_a_slice(lt_ctx *cx, int64_t rows)
     return share >= 128 ? 128 : share < 48 ? 48 : share;
 }
 
+/* How many sequences a slice of the equal-count baseline has. */
+static int32_t equal_share(const lt_seqs *s, int64_t rows, int64_t target)
+{
+    int64_t slices = rows < target ? 1 : rows / target;
+    return (int32_t)((s->n + slices - 1) / slices);
+}
+
 static int64_t cut(lt_ctx *cx, const pass *p)
 {
     const lt_seqs *s = p->batch->seqs;
-    int64_t n = 0, target = rows_a_slice(cx, p->padded ? (int64_t)p->padded * s->n : lt_seqs_rows(s));
+    const int64_t all = p->padded ? (int64_t)p->padded * s->n : lt_seqs_rows(s), target = rows_a_slice(cx, all);
+    const int32_t share = p->o->slices == LT_SLICES_EQUAL ? equal_share(s, all, target) : 0;
+    int64_t n = 0;
     const double width = 6.0 * p->m->encoder.hidden + p->m->encoder.inner;
     for (int32_t i = 0; i < s->n; n++) {
         slice *sl = &p->slices[n];
         *sl = (slice){.seq = i};
         for (int64_t rows = 0; i < s->n; i++) {
             int32_t more = p->padded ? p->padded : s->offset[i + 1] - s->offset[i];
-            if (sl->n && rows + more > target) break;
+            if (sl->n && (share ? sl->n == share : rows + more > target)) break;
             rows += more;
             sl->n++;
             sl->cost += more * (width + more);
         }
     }
-    qsort(p->slices, (size_t)n, sizeof *p->slices, costliest_first);
+    if (p->o->slices == LT_SLICES_COSTLIEST) qsort(p->slices, (size_t)n, sizeof *p->slices, costliest_first);
     return n;
 }
 
@@ -175,7 +186,8 @@ lt_tensor *lt_forward_prompted(lt_ctx *cx, const lt_model *m, const lt_batch *ba
     const lt_seqs *s = batch->seqs;
     pass p = {.m = m, .batch = batch, .o = o ? o : &defaults, .what = what, .prompt_tokens = prompt_tokens};
     p.per_token = what == LT_OUT_HIDDEN || (what == LT_OUT_LOGITS && m->head.kind->per_token);
-    p.padded = p.o->pad ? s->longest : 0;
+    p.padded = p.o->pad == LT_PAD_ALL ? s->longest : 0;
+    p.fill = p.o->pad == LT_PAD_ATTENTION ? s->longest : 0;
     int64_t width = out_width(&p);
     if (p.o->pooling && what == LT_OUT_EMBEDDING && width == 0) return lt_sentence_embed(cx, m, NULL, s, 0, p.o); /* names the bad pooling */
     p.out = lt_tensor_2d(cx, m->compute, p.per_token ? lt_seqs_rows(s) : s->n, width);

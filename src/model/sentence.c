@@ -98,6 +98,20 @@ char *lt_sentence_root(lt_ctx *cx, const char *dir)
     return root;
 }
 
+bool lt_sentence_names(lt_ctx *cx, const char *dir, const char *folder)
+{
+    char *file;
+    bool named = false;
+    lt_json *list = open_modules(cx, dir, &file);
+    for (int64_t i = 0; i < lt_json_size(list); i++) {
+        module m;
+        if (!read_module(cx, lt_json_at(list, i), file, &m)) break;
+        named |= strcspn(m.path, "/") == strlen(folder) && strncmp(m.path, folder, strlen(folder)) == 0;
+    }
+    lt_json_free(list);
+    return named;
+}
+
 /* ---- the modules ---- */
 
 static bool read_pooling(lt_ctx *cx, lt_model *m, const char *dir)

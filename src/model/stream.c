@@ -1,12 +1,15 @@
 /* A stream of inputs in bounded memory. A reading thread fetches and tokenises the inputs of the next pass while the pool computes
- * this one; a pass holds as many inputs as the token budget allows, and results come out in input order. */
+ * this one; a pass holds as many inputs as the token budget allows, and results come out in input order. Where inputs may be long in
+ * coming, a pass that waits for more is computed as it is: how inputs are cut into passes changes no result. */
 #include "base/ctx.h"
 #include "model/model.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
-#include <utf8proc.h>
+#include <time.h>
+
+static const double PATIENCE = 0.05; /* seconds that a live stream's inputs wait for more */
 
 typedef struct tokens { /* of the inputs of one pass, one after another */
     int32_t *ids, *types, *len, *left_out;
@@ -27,13 +30,21 @@ typedef struct stream {
     int32_t limit;      /* texts are cut to this many tokens */
     const char *prompt;
     int prompt_tokens;
-    lt_str joined;      /* prompt + text, or lower-cased text */
+    lt_str joined;      /* prompt + text */
+    lt_str lower;       /* lower-cased text */
     tokens pass[2], held; /* held: an input that did not fit into the pass before */
 
+    /* Both threads', under the lock: */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int filled, taken;  /* passes so far */
     bool stop, failed;
+    bool alone;         /* one thread at a time: nothing is read while a pass is computed */
+    bool asking;        /* live: the reader is inside `next`, and the pass it fills is left to the computing side, */
+    bool hungry;        /* … which sleeps until the reader asks, */
+    tokens early;       /* … or has taken the pass's inputs in here */
+    bool early_taken;   /* … and is computing them */
+    bool pause;         /* nothing else is ready behind the pass being computed */
 } stream;
 
 /* ---- filling a pass ---- */
@@ -79,70 +90,54 @@ static void tokens_free(tokens *t)
     lt_free(t->left_out);
 }
 
-static void put_plain(lt_str *s, const char *text, size_t size) { lt_str_add(s, text, size); }
-
-/* One code point at a time, with the one exception that is not a single code point. */
-static void put_lower(lt_str *s, const char *text, size_t size)
-{
-    for (const char *p = text, *end = text + size; p < end;) {
-        uint32_t c;
-        char out[4];
-        p += lt_utf8_next(p, end, &c);
-        if (c == 0x130) lt_str_puts(s, "i\xcc\x87");
-        else lt_str_add(s, out, (size_t)lt_utf8_put((uint32_t)utf8proc_tolower((utf8proc_int32_t)c), out));
-    }
-}
-
-static bool is_blank(uint32_t c)
-{
-    return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
-           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-/* Blanks at both ends, as Python's strip() knows them. */
-static void strip(const char **text, size_t *size)
-{
-    const char *begin = *text, *end = begin + *size, *last = begin;
-    bool inside = false;
-    for (const char *p = begin; p < end;) {
-        uint32_t c;
-        const char *here = p;
-        p += lt_utf8_next(p, end, &c);
-        if (is_blank(c)) continue;
-        if (!inside) begin = here;
-        inside = true;
-        last = p;
-    }
-    *size = inside ? (size_t)(last - begin) : 0;
-    *text = begin;
-}
-
 /* For embeddings of a sentence-transformers model texts are prepared as that library does: prompt and text joined, lower-cased where
  * its files say so, blanks at both ends dropped. Otherwise the text goes to the tokenizer as it is. */
 static lt_encoding *encode(stream *st, lt_ctx *cx, const lt_input *in)
 {
     const char *text = in->text;
     size_t size = in->size;
-    bool prepare = st->what == LT_OUT_EMBEDDING && st->m->sentence.present, lower = prepare && st->m->sentence.lower;
-    if (lower || (st->prompt && *st->prompt)) {
-        void (*put)(lt_str *, const char *, size_t) = lower ? put_lower : put_plain;
+    const bool prepare = st->what == LT_OUT_EMBEDDING && st->m->sentence.present;
+    if (st->prompt && *st->prompt) {
         lt_str_clear(&st->joined);
-        if (st->prompt) put(&st->joined, st->prompt, strlen(st->prompt));
-        put(&st->joined, text, size);
-        if (st->joined.failed) return lt_fail(cx, LT_ERR_MEMORY, "no memory for an input of %zu bytes", size);
-        text = st->joined.size ? st->joined.data : "";
+        lt_str_puts(&st->joined, st->prompt);
+        lt_str_add(&st->joined, text, size);
+        text = st->joined.data;
         size = st->joined.size;
     }
-    if (prepare) strip(&text, &size);
+    if (prepare && st->m->sentence.lower) {
+        lt_str_clear(&st->lower);
+        lt_put_lower(&st->lower, text, st->joined.failed ? 0 : size);
+        text = st->lower.size ? st->lower.data : "";
+        size = st->lower.size;
+    }
+    if (st->joined.failed || st->lower.failed) return lt_fail(cx, LT_ERR_MEMORY, "no memory for an input of %zu bytes", in->size);
+    if (prepare) lt_strip(&text, &size);
     return lt_encode(cx, st->m->tokenizer, text, size, in->pair, in->pair_size,
                      &(lt_encode_options){.no_special = st->o->no_special, .max_tokens = st->limit});
+}
+
+/* Calls `next`. In a live stream that may take for ever; meanwhile the inputs that wait in the pass can be had. */
+static bool ask(stream *st, lt_ctx *cx, lt_input *in)
+{
+    if (!st->o->live) return st->next(st->next_arg, cx, in);
+    pthread_mutex_lock(&st->lock);
+    st->asking = true;
+    if (st->hungry && st->pass[st->filled % 2].n) pthread_cond_broadcast(&st->changed);
+    pthread_mutex_unlock(&st->lock);
+    bool more = st->next(st->next_arg, cx, in);
+    pthread_mutex_lock(&st->lock);
+    st->asking = false;
+    while (st->alone && st->early_taken && !st->stop) pthread_cond_wait(&st->changed, &st->lock);
+    more = more && !st->stop;
+    pthread_mutex_unlock(&st->lock);
+    return more;
 }
 
 /* Appends the next input's tokens to t: false at the end or on error. */
 static bool fetch(stream *st, lt_ctx *cx, tokens *t)
 {
     lt_input in = {0};
-    if (!lt_ok(cx) || !st->next(st->next_arg, cx, &in)) return false;
+    if (!lt_ok(cx) || !ask(st, cx, &in)) return false;
     const int64_t index = st->index++;
     if (in.ids) {
         int32_t most = st->o->max_tokens, n = most > 0 && in.n_ids > most ? most : in.n_ids;
@@ -188,7 +183,7 @@ static bool emit(stream *st, lt_ctx *cx, const tokens *t, const lt_tensor *y)
     const char *data = y->data;
     for (int64_t i = 0; i < t->n; i++) {
         lt_result r = {.index = st->stats.inputs, .rows = per_token ? t->len[i] : 1, .cols = y->shape[1], .dtype = y->dtype, .data = data, .tokens = t->len[i],
-                       .left_out = t->left_out[i]};
+                       .left_out = t->left_out[i], .pause = st->pause && i == t->n - 1};
         if (!st->sink(st->sink_arg, cx, &r)) return false;
         data += (size_t)r.rows * row;
         st->stats.inputs++;
@@ -221,7 +216,7 @@ static void *read_ahead(void *arg)
     bool more = true;
     while (more) {
         pthread_mutex_lock(&st->lock);
-        while (st->filled - st->taken == 2 && !st->stop) pthread_cond_wait(&st->changed, &st->lock);
+        while (st->filled - st->taken == (st->alone ? 1 : 2) && !st->stop) pthread_cond_wait(&st->changed, &st->lock);
         bool stop = st->stop;
         pthread_mutex_unlock(&st->lock);
         if (stop) break;
@@ -237,20 +232,54 @@ static void *read_ahead(void *arg)
     return NULL;
 }
 
-/* The next filled pass; NULL after the last, or when reading failed and all before it are done. */
+static void wait_until(stream *st, double time)
+{
+    struct timespec t = {.tv_sec = (time_t)time};
+    t.tv_nsec = (long)(1e9 * (time - (double)t.tv_sec));
+    pthread_cond_timedwait(&st->changed, &st->lock, &t);
+}
+
+/* Moves what waits in the pass being filled, whose reader is inside `next`, to `early`. */
+static tokens *take_early(stream *st)
+{
+    tokens *filling = &st->pass[st->filled % 2], waiting = *filling;
+    *filling = st->early;
+    filling->n = filling->count = 0;
+    st->early = waiting;
+    st->early_taken = true;
+    return &st->early;
+}
+
+/* The next pass, filled or, in a live stream, as far as it came; NULL after the last, or when reading failed and all before it are
+ * done. */
 static tokens *await_pass(stream *st)
 {
+    tokens *t = NULL;
     pthread_mutex_lock(&st->lock);
-    while (st->filled == st->taken && !st->failed) pthread_cond_wait(&st->changed, &st->lock);
-    tokens *t = st->filled > st->taken ? &st->pass[st->taken % 2] : NULL;
+    for (double until = 0; !t && st->filled == st->taken && !st->failed;) {
+        const double now = lt_now();
+        const bool some = st->asking && st->pass[st->filled % 2].n;
+        if (some && !until) until = now + PATIENCE;
+        st->hungry = !until || now >= until;
+        if (some && now >= until)
+            t = take_early(st);
+        else if (st->hungry)
+            pthread_cond_wait(&st->changed, &st->lock);
+        else
+            wait_until(st, until);
+    }
+    st->hungry = false;
+    if (!t && st->filled > st->taken) t = &st->pass[st->taken % 2];
+    st->pause = st->o->live && st->filled - st->taken < 2;
     pthread_mutex_unlock(&st->lock);
     return t;
 }
 
-static void give_back(stream *st, bool stop)
+static void give_back(stream *st, const tokens *t, bool stop)
 {
     pthread_mutex_lock(&st->lock);
-    st->taken++;
+    st->taken += t != &st->early;
+    st->early_taken = false;
     st->stop = stop;
     pthread_cond_broadcast(&st->changed);
     pthread_mutex_unlock(&st->lock);
@@ -263,7 +292,7 @@ static void compute_passes(stream *st, lt_ctx *cx)
         if (!t) break;
         bool last = t->last;
         more = compute(st, cx, t) && !last;
-        give_back(st, !more);
+        give_back(st, t, !more);
     }
 }
 
@@ -280,8 +309,12 @@ static bool run_overlapped(stream *st, lt_ctx *cx)
     options.progress = NULL;
     lt_ctx *reader = lt_ctx_new(&options);
     if (!reader) return lt_fail_if(cx, true, LT_ERR_MEMORY, "no memory for a reading thread");
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* lt_now's */
     pthread_mutex_init(&st->lock, NULL);
-    pthread_cond_init(&st->changed, NULL);
+    pthread_cond_init(&st->changed, &attr);
+    pthread_condattr_destroy(&attr);
     pthread_t thread;
     void *both[2] = {st, reader};
     bool started = pthread_create(&thread, NULL, read_ahead, both) == 0;
@@ -329,13 +362,21 @@ bool lt_stream(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_optio
     st.limit = what == LT_OUT_EMBEDDING ? m->info.max_tokens : m->encoder.limit;
     if (st.o->max_tokens > 0) st.limit = st.o->max_tokens < m->encoder.limit ? st.o->max_tokens : m->encoder.limit;
     double start = lt_now();
-    /* With one thread there is nothing to overlap with. The first pass is filled here in any case: a few texts need no thread. */
-    bool done = count_prompt(&st, cx) && fill(&st, cx, &st.pass[0]) && compute(&st, cx, &st.pass[0]);
-    if (done && !st.pass[0].last) done = lt_threads(cx) > 1 ? run_overlapped(&st, cx) : run_in_turn(&st, cx);
+    st.alone = lt_threads(cx) == 1;
+    bool done = count_prompt(&st, cx);
+    if (done && st.o->live) {
+        done = run_overlapped(&st, cx);
+    } else if (done) {
+        /* With one thread there is nothing to overlap with. The first pass is filled here in any case: a few texts need no thread. */
+        done = fill(&st, cx, &st.pass[0]) && compute(&st, cx, &st.pass[0]);
+        if (done && !st.pass[0].last) done = st.alone ? run_in_turn(&st, cx) : run_overlapped(&st, cx);
+    }
     st.stats.seconds = lt_now() - start;
     if (stats) *stats = st.stats;
     for (int i = 0; i < 2; i++) tokens_free(&st.pass[i]);
     tokens_free(&st.held);
+    tokens_free(&st.early);
     lt_str_free(&st.joined);
+    lt_str_free(&st.lower);
     return done;
 }

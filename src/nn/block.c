@@ -24,16 +24,23 @@ lt_tensor *lt_ffn(lt_ctx *cx, const lt_ffn_slot *f, lt_tensor *x, const lt_epilo
 static lt_tensor *join(lt_ctx *cx, const lt_residual_slot *r, lt_tensor *x, lt_tensor *y)
 {
     if (y && r->kind->forward) y = r->kind->forward(cx, r, x, y);
-    return lt_norm(cx, &r->post, y);
+    return lt_norm(cx, &r->post, y, true);
+}
+
+/* A plain sum is written over the sublayer's input: nothing else reads it any more, and no rows have to be carried out of scopes. */
+static lt_epilogue onto(lt_ctx *cx, const lt_residual_slot *r, lt_tensor *x)
+{
+    if (r->kind->forward) return (lt_epilogue){0};
+    return (lt_epilogue){.residual = x, .out = lt_recording(cx) ? NULL : x};
 }
 
 lt_tensor *lt_block_forward(lt_ctx *cx, const lt_block *b, lt_tensor *x, const lt_seqs *s, lt_memory *mem)
 {
     if (!x) return NULL;
     lt_scope scope = lt_open(cx, b->name);
-    lt_epilogue e = {.residual = b->r1.kind->forward ? NULL : x};
-    x = join(cx, &b->r1, x, lt_mix(cx, &b->mixer, lt_norm(cx, &b->in1, x), s, mem, &e));
-    e.residual = b->r2.kind->forward ? NULL : x;
-    x = x ? join(cx, &b->r2, x, lt_ffn(cx, &b->ffn, lt_norm(cx, &b->in2, x), &e)) : NULL;
+    lt_epilogue e = onto(cx, &b->r1, x);
+    x = join(cx, &b->r1, x, lt_mix(cx, &b->mixer, lt_norm(cx, &b->in1, x, false), s, mem, &e));
+    if (x) e = onto(cx, &b->r2, x);
+    x = x ? join(cx, &b->r2, x, lt_ffn(cx, &b->ffn, lt_norm(cx, &b->in2, x, false), &e)) : NULL;
     return lt_close(cx, scope, x);
 }

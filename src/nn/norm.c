@@ -6,9 +6,9 @@ static bool declare_layer(lt_norm_slot *n, lt_decl *d)
     return lt_declare(d, &n->gamma, n->name, "weight", 1, &n->dim, LT_INIT_ONE) && lt_declare(d, &n->beta, n->name, "bias", 1, &n->dim, LT_INIT_ZERO);
 }
 
-static lt_tensor *forward_layer(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x)
+static lt_tensor *forward_layer(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x, bool over)
 {
-    return lt_layer_norm(cx, x, lt_param_use((lt_param *)&n->gamma), lt_param_use((lt_param *)&n->beta), n->eps);
+    return lt_layer_norm(cx, x, lt_param_use((lt_param *)&n->gamma), lt_param_use((lt_param *)&n->beta), n->eps, over);
 }
 
 const lt_norm_kind lt_norm_layer = {
@@ -19,9 +19,9 @@ const lt_norm_kind lt_norm_layer = {
 
 static bool declare_rms(lt_norm_slot *n, lt_decl *d) { return lt_declare(d, &n->gamma, n->name, "weight", 1, &n->dim, LT_INIT_ONE); }
 
-static lt_tensor *forward_rms(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x)
+static lt_tensor *forward_rms(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x, bool over)
 {
-    return lt_rms_norm(cx, x, lt_param_use((lt_param *)&n->gamma), n->eps);
+    return lt_rms_norm(cx, x, lt_param_use((lt_param *)&n->gamma), n->eps, over);
 }
 
 const lt_norm_kind lt_norm_rms = {
@@ -30,11 +30,11 @@ const lt_norm_kind lt_norm_rms = {
     .forward = forward_rms,
 };
 
-lt_tensor *lt_norm(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x)
+lt_tensor *lt_norm(lt_ctx *cx, const lt_norm_slot *n, lt_tensor *x, bool over)
 {
     if (!n->kind || !x) return x;
     lt_scope scope = lt_open(cx, n->name);
-    return lt_close(cx, scope, n->kind->forward(cx, n, x));
+    return lt_close(cx, scope, n->kind->forward(cx, n, x, over));
 }
 
 void lt_norm_free(lt_norm_slot *n)

@@ -12,7 +12,7 @@ lt_tensor *lt_stack_forward(lt_ctx *cx, const lt_stack *st, const int32_t *ids, 
         x = lt_close(cx, scope, x);
         scope = lt_open(cx, NULL);
     }
-    lt_tensor *y = lt_norm(cx, &st->last, x);
+    lt_tensor *y = lt_norm(cx, &st->last, x, true);
     return y == x ? (lt_end(cx, scope), x) : lt_close(cx, scope, y);
 }
 

@@ -2,10 +2,12 @@
  * Sources are read one after another, each in bounded memory. */
 #include "retrieve/documents.h"
 
+#include "base/ctx.h"
+#include "text/stream.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 struct lt_documents {
@@ -49,7 +51,7 @@ static bool add_path(lt_ctx *cx, lt_documents *d, const char *path)
     if (!d->path[d->n]) return false;
     const char *p = d->path[d->n++];
     if (!strcmp(p, "-")) return true;
-    if (stat(p, &st) != 0) return lt_fail_if(cx, true, LT_ERR_IO, "%s: no such file or folder", p);
+    if (stat(p, &st) != 0) return lt_io_error(cx, p);
     if (S_ISREG(st.st_mode)) d->total += st.st_size;
     if (!S_ISDIR(st.st_mode)) return true;
     lt_folder *f = d->folders[d->n - 1] = lt_folder_open(cx, p);
@@ -113,27 +115,11 @@ void lt_documents_close(lt_documents *d)
 int64_t lt_documents_bytes_total(const lt_documents *d) { return d->total; }
 int64_t lt_documents_bytes_done(const lt_documents *d) { return d->before + done_in_source(d); }
 
-/* Whether a file's ending promises nothing but lines. */
-static bool is_plain(const char *path)
-{
-    static const char *const packed[] = {".gz", ".zst"}, *const formats[] = {".jsonl", ".ndjson", ".json", ".csv", ".tsv"};
-    size_t n = strlen(path);
-    for (int i = 0; i < 2; i++) {
-        size_t m = strlen(packed[i]);
-        if (n > m && !strncasecmp(path + n - m, packed[i], m)) n -= m;
-    }
-    for (int i = 0; i < 5; i++) {
-        size_t m = strlen(formats[i]);
-        if (n >= m && !strncasecmp(path + n - m, formats[i], m)) return false;
-    }
-    return true;
-}
-
 static bool open_source(lt_ctx *cx, lt_documents *d)
 {
     const char *path = d->path[d->next++];
     d->first = true;
-    d->lines = d->options.format == LT_ROWS_AUTO && is_plain(path);
+    d->lines = d->options.format == LT_ROWS_AUTO && lt_rows_are_lines(path);
     d->folder = d->folders[d->next - 1];
     d->folders[d->next - 1] = NULL;
     if (d->folder) return true;
@@ -156,13 +142,6 @@ static const char *number(lt_documents *d)
     return d->number;
 }
 
-static bool is_blank(const char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)p[i] > ' ') return false;
-    return true;
-}
-
 /* A row as a document; *blank: an empty line, which is none (but has a number). */
 static bool from_row(lt_ctx *cx, lt_documents *d, const lt_row *row, lt_document *doc, bool *blank)
 {
@@ -176,7 +155,7 @@ static bool from_row(lt_ctx *cx, lt_documents *d, const lt_row *row, lt_document
     doc->title = first_of(row, titles, &doc->title_size);
     doc->text = first_of(row, texts, &doc->text_size);
     if (!doc->text && !doc->title && !(doc->text = lt_row_want_text(cx, row, "text", &doc->text_size))) return false;
-    *blank = !doc->id && !doc->title && is_blank(doc->text, doc->text_size);
+    *blank = !doc->id && !doc->title && lt_is_blank(doc->text, doc->text_size);
     if (!doc->id || !*doc->id) doc->id = number(d); /* also where a NUL byte comes first */
     if (!doc->title) doc->title = "";
     if (!doc->text) doc->text = "";
@@ -224,7 +203,7 @@ static bool next_of_source(lt_ctx *cx, lt_documents *d, lt_document *doc)
         if (!lt_rows_next(cx, d->rows, &row)) return false;
         const char *line = d->first && d->lines ? lt_row_text(&row, "text", &size) : NULL;
         d->is_sgml = line && lt_sgml_begins(line, size);
-        d->first = d->first && line && is_blank(line, size);
+        d->first = d->first && line && lt_is_blank(line, size);
         if (d->is_sgml) return from_sgml(cx, d, &row, true, doc);
         if (!from_row(cx, d, &row, doc, &blank)) return false;
     }

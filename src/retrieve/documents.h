@@ -27,4 +27,12 @@ typedef enum { LT_SGML_MORE, LT_SGML_DOCUMENT, LT_SGML_ERROR } lt_sgml_state;
 lt_sgml_state lt_sgml_line(lt_ctx *cx, lt_sgml *s, const char *line, size_t size, const char *file, int64_t number);
 void lt_sgml_free(lt_sgml *s);
 
+/* Whether a text is blanks and control characters alone. */
+static inline bool lt_is_blank(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)p[i] > ' ') return false;
+    return true;
+}
+
 #endif

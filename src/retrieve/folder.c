@@ -2,6 +2,8 @@
  * files (with NUL bytes) are passed over; links to folders are not followed, so there is an end. */
 #include "retrieve/documents.h"
 
+#include "base/ctx.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +54,7 @@ static bool walk(lt_ctx *cx, lt_folder *f, const char *below, int depth)
     lt_scope scope = lt_open(cx, NULL);
     const char *path = lt_sprintf(cx, "%s%s", f->root, below);
     DIR *d = path ? opendir(path) : NULL;
-    bool good = d || (path && lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", path, strerror(errno)));
+    bool good = d || (path && lt_io_error(cx, path));
     for (struct dirent *e; good && lt_ok(cx) && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         lt_scope inner = lt_open(cx, NULL);
@@ -97,13 +99,6 @@ void lt_folder_close(lt_folder *f)
 int64_t lt_folder_bytes(const lt_folder *f) { return f->bytes; }
 int64_t lt_folder_done(const lt_folder *f) { return f->done; }
 
-static bool is_blank(const lt_map *m)
-{
-    for (size_t i = 0; i < m->size; i++)
-        if (m->data[i] > ' ') return false;
-    return true;
-}
-
 bool lt_folder_next(lt_ctx *cx, lt_folder *f, lt_document *doc)
 {
     while (lt_ok(cx)) {
@@ -120,7 +115,7 @@ bool lt_folder_next(lt_ctx *cx, lt_folder *f, lt_document *doc)
                               MOST_FILE);
         lt_end(cx, scope);
         if (!good) return false;
-        if (memchr(f->map.data, 0, f->map.size) || is_blank(&f->map)) continue;
+        if (memchr(f->map.data, 0, f->map.size) || lt_is_blank((const char *)f->map.data, f->map.size)) continue;
         *doc = (lt_document){.id = name, .title = "", .text = (const char *)f->map.data, .text_size = f->map.size};
         return true;
     }

@@ -194,17 +194,14 @@ static bool open_existing(lt_ctx *cx, lt_index *x)
 static bool open_new(lt_ctx *cx, lt_index *x, const lt_index_options *o)
 {
     const char *analyzer = o && o->analyzer ? o->analyzer : "english";
-    bool plain = !o || (o->k1 == 0 && o->b == 0);
-    x->info.k1 = plain ? 0.9 : o->k1;
-    x->info.b = plain ? 0.4 : o->b;
+    x->info.k1 = o && o->use_k1 ? o->k1 : 0.9;
+    x->info.b = o && o->use_b ? o->b : 0.4;
     if (!lt_analyzer_sql(analyzer)) {
         const char *near = lt_nearest(analyzer, lt_analyzer_names(), 4);
         return lt_fail_if(cx, true, LT_ERR_USAGE, "analyzer '%s': expected plain, unicode, english or code%s%s", analyzer,
                           near ? "; nearest: " : "", near ? near : "");
     }
-    if (!(x->info.k1 >= 0 && x->info.k1 <= 1e6 && x->info.b >= 0 && x->info.b <= 1))
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "BM25: expected k1 >= 0 and b from 0 to 1, found %g and %g", x->info.k1,
-                          x->info.b);
+    if (!lt_bm25_check(cx, x->info.k1, x->info.b)) return false;
     x->info.analyzer = lt_strdup(cx, analyzer);
     if (o && o->model_path) x->info.model = lt_strdup(cx, o->model_path);
     if (!lt_ok(cx) || !lt_replace_begin(cx, x->path, &x->target, &x->file)) return false;

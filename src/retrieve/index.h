@@ -165,6 +165,7 @@ typedef struct lt_ranked {
     double score;
     const char *docid;
 } lt_ranked;
+bool lt_bm25_check(lt_ctx *cx, double k1, double b); /* that they can be */
 lt_ranked *lt_keyword_rank(lt_ctx *cx, lt_index *x, const lt_query *q, double k1, double b, int32_t exclude, int k, int *hits);
 
 /* ---- dense.c */

@@ -2,6 +2,7 @@
  * there, of ln(1 + (N − df + ½) / (df + ½)) · tf / (tf + k1 (1 − b + b · length / mean length)). Posting lists come from FTS5
  * through its vocabulary table and are kept, decoded, between queries; scores add up document by document in the order of the
  * query's terms. */
+#include "base/hash.h"
 #include "retrieve/index.h"
 
 #include <math.h>
@@ -17,19 +18,12 @@ struct parse {
     lt_query *q;
 };
 
-static uint64_t hash(const char *p, int n)
-{
-    uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
-    for (int i = 0; i < n; i++) h = (h ^ (uint8_t)p[i]) * 0x100000001B3u;
-    return h ^ h >> 32;
-}
-
 static bool same(const char *a, int n, const char *b, int m) { return n == m && !memcmp(a, b, (size_t)n); }
 
 /* Where a term's place stands in the table, or would. */
 static int32_t *place_in_query(const lt_query *q, const char *term, int size)
 {
-    int at = (int)(hash(term, size) & (uint64_t)(q->places - 1));
+    int at = (int)(lt_hash(term, (size_t)size) & (uint32_t)(q->places - 1));
     for (; q->place[at] >= 0; at = (at + 1) & (q->places - 1)) {
         const lt_query_term *t = &q->term[q->place[at]];
         if (same(t->text, t->size, term, size)) break;
@@ -96,7 +90,7 @@ void lt_postings_free(struct lt_postings_cache *c)
 /* Where a term is, or would go. */
 static lt_postings **place_of(const struct lt_postings_cache *c, const char *term, int size)
 {
-    uint64_t at = hash(term, size) & (uint64_t)(c->places - 1);
+    uint64_t at = lt_hash(term, (size_t)size) & (uint64_t)(c->places - 1);
     while (c->place[at] && !same(c->place[at]->term, c->place[at]->term_size, term, size))
         at = (at + 1) & (uint64_t)(c->places - 1);
     return &c->place[at];
@@ -188,6 +182,12 @@ bool lt_query_load(lt_ctx *cx, lt_index *x, lt_query *q)
 }
 
 /* ---- ranking ----------------------------------------------------------------------------------------------------- */
+
+bool lt_bm25_check(lt_ctx *cx, double k1, double b)
+{
+    bool good = k1 >= 0 && k1 <= 1e6 && b >= 0 && b <= 1; /* NaN is not */
+    return lt_fail_if(cx, !good, LT_ERR_USAGE, "BM25: expected k1 >= 0 and b from 0 to 1, found %g and %g", k1, b);
+}
 
 lt_ranked *lt_keyword_rank(lt_ctx *cx, lt_index *x, const lt_query *q, double k1, double b, int32_t exclude, int k, int *hits)
 {

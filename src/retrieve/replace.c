@@ -11,9 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ctx.h"
 #include "retrieve/index.h"
-
-static bool io_error(lt_ctx *cx, const char *path) { return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", path, strerror(errno)); }
 
 /* Whether a file begins as SQLite's do, with our application id at byte 68. */
 static bool is_index(const char *path)
@@ -29,9 +28,10 @@ static bool is_index(const char *path)
 static bool may_replace(lt_ctx *cx, const char *path)
 {
     struct stat st;
-    if (stat(path, &st) != 0) return errno == ENOENT || io_error(cx, path);
+    if (!*path) return lt_fail_if(cx, true, LT_ERR_USAGE, "the name of a file is expected, found ''");
+    if (stat(path, &st) != 0) return errno == ENOENT || lt_io_error(cx, path);
     if (!S_ISREG(st.st_mode)) return lt_fail_if(cx, true, LT_ERR_IO, "%s: exists and is no file", path);
-    if (access(path, W_OK) != 0) return io_error(cx, path);
+    if (access(path, W_OK) != 0) return lt_io_error(cx, path);
     return st.st_size == 0 || lt_fail_if(cx, !is_index(path), LT_ERR_IO, "%s: exists and is no index; not overwritten", path);
 }
 
@@ -67,7 +67,7 @@ bool lt_replace_begin(lt_ctx *cx, const char *path, char **target, char **file)
         if (s.failed)
             lt_fail(cx, LT_ERR_MEMORY, "%s: no memory", path);
         else
-            io_error(cx, path);
+            lt_io_error(cx, path);
         lt_str_free(&s);
         return false;
     }
@@ -129,9 +129,9 @@ static bool lock_old(lt_ctx *cx, const char *path, const char *target, sqlite3 *
 bool lt_replace_commit(lt_ctx *cx, const char *path, const char *file, const char *target)
 {
     sqlite3 *old;
-    if (!sync_path(file, O_RDONLY)) return io_error(cx, path);
+    if (!sync_path(file, O_RDONLY)) return lt_io_error(cx, path);
     if (!lock_old(cx, path, target, &old)) return false;
-    bool good = rename(file, target) == 0 || io_error(cx, path);
+    bool good = rename(file, target) == 0 || lt_io_error(cx, path);
     sqlite3_close(old);
     if (good) sync_folder(target);
     return good;

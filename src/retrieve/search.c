@@ -41,10 +41,10 @@ static bool find_excluded(lt_ctx *cx, lt_index *x, const char *docid, int32_t *p
 /* The best k of the mode's ranking; scoped. */
 static lt_ranked *rank(lt_ctx *cx, lt_index *x, const lt_query *q, const float *vector, const lt_search_options *o, int k, int *n)
 {
-    double k1 = o->use_k1 && o->k1 >= 0 ? o->k1 : x->info.k1, b = o->use_b && o->b >= 0 && o->b <= 1 ? o->b : x->info.b;
+    double k1 = o->use_k1 ? o->k1 : x->info.k1, b = o->use_b ? o->b : x->info.b;
     int depth = o->depth > 0 ? o->depth : k > 1000 ? k : 1000, n_keyword, n_dense;
     int32_t exclude;
-    if (!find_excluded(cx, x, o->exclude, &exclude)) return NULL;
+    if (!lt_bm25_check(cx, k1, b) || !find_excluded(cx, x, o->exclude, &exclude)) return NULL;
     if (o->mode == LT_SEARCH_BM25) return lt_keyword_rank(cx, x, q, k1, b, exclude, k, n);
     if (o->mode == LT_SEARCH_DENSE) return lt_dense_rank(cx, x, vector, exclude, k, n);
     lt_ranked *keyword = lt_keyword_rank(cx, x, q, k1, b, exclude, depth, &n_keyword);

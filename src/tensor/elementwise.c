@@ -41,6 +41,7 @@ typedef struct rowwise {
     const void *gamma, *beta;
     double number;
     lt_act act;
+    lt_tensor *into; /* where the result goes; NULL: a new tensor */
     void (*rows)(const struct rowwise *w, int64_t n, const void *x, const void *y, void *out);
 } rowwise;
 
@@ -56,7 +57,7 @@ static lt_tensor *apply(lt_ctx *cx, const lt_op *op, rowwise *w, double work, lt
     if (!x) return NULL;
     w->kn = lt_kernels_of(cx, x->dtype);
     lt_tensor *cx_x = lt_contiguous(cx, x), *cx_y = y ? lt_contiguous(cx, y) : NULL;
-    lt_tensor *out = w->kn && cx_x && (!y || cx_y) ? lt_tensor_new(cx, x->dtype, x->rank, x->shape) : NULL;
+    lt_tensor *out = !w->kn || !cx_x || (y && !cx_y) ? NULL : w->into ? w->into : lt_tensor_new(cx, x->dtype, x->rank, x->shape);
     if (!out) return NULL;
     w->x = cx_x->data;
     w->y = y ? cx_y->data : NULL;
@@ -137,16 +138,19 @@ lt_tensor *lt_l2_normalize(lt_ctx *cx, lt_tensor *x, double eps)
     return apply(cx, &op_l2, &(rowwise){.rows = rows_l2, .number = eps}, 2, x, NULL, 1, &x);
 }
 
-lt_tensor *lt_rms_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, double eps)
+/* Where x itself may take the result: it is plain, and nobody will ask for its gradient. */
+static lt_tensor *in_place(lt_ctx *cx, lt_tensor *x, bool wanted) { return wanted && !lt_recording(cx) && lt_is_contiguous(x) && !x->param ? x : NULL; }
+
+lt_tensor *lt_rms_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, double eps, bool over)
 {
     if (!x || (gamma && !is_row_of(cx, "rms_norm", x, gamma))) return NULL;
-    return apply(cx, &op_rms, &(rowwise){.rows = rows_rms, .gamma = gamma ? gamma->data : NULL, .number = eps}, 3, x, NULL, gamma ? 2 : 1,
+    return apply(cx, &op_rms, &(rowwise){.rows = rows_rms, .into = in_place(cx, x, over), .gamma = gamma ? gamma->data : NULL, .number = eps}, 3, x, NULL, gamma ? 2 : 1,
                  (lt_tensor *[]){x, gamma});
 }
 
-lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *beta, double eps)
+lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *beta, double eps, bool over)
 {
     if (!x || (gamma && !is_row_of(cx, "layer_norm", x, gamma)) || (beta && !is_row_of(cx, "layer_norm", x, beta))) return NULL;
-    rowwise w = {.rows = rows_layer_norm, .gamma = gamma ? gamma->data : NULL, .beta = beta ? beta->data : NULL, .number = eps};
+    rowwise w = {.rows = rows_layer_norm, .into = in_place(cx, x, over), .gamma = gamma ? gamma->data : NULL, .beta = beta ? beta->data : NULL, .number = eps};
     return apply(cx, &op_layer_norm, &w, 4, x, NULL, 3, (lt_tensor *[]){x, gamma, beta});
 }

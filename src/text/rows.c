@@ -1,11 +1,11 @@
 /* Rows of files: opens one file after another, lets the reader that its name or the caller chose cut it into rows, and keeps
  * count of rows and bytes. */
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/ctx.h"
 #include "text/rows.h"
 
 static const size_t LONGEST_LINE = (size_t)64 << 20;
@@ -34,6 +34,8 @@ static const lt_rows_reader *by_ending(const char *path)
     return &lt_reader_lines;
 }
 
+bool lt_rows_are_lines(const char *path) { return by_ending(path) == &lt_reader_lines; }
+
 static const lt_rows_reader *choose_reader(const lt_rows *r, const char *path)
 {
     if (r->options.ids) return &lt_reader_ids;
@@ -60,7 +62,7 @@ static bool look_at(lt_ctx *cx, lt_rows *r, const char *path, bool *known)
     if (is_stdin(path)) {
         *known = *known && fstat(0, &st) == 0 && S_ISREG(st.st_mode);
     } else {
-        if (stat(path, &st) != 0) return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", path, strerror(errno));
+        if (stat(path, &st) != 0) return lt_io_error(cx, path);
         if (S_ISDIR(st.st_mode)) return lt_fail_if(cx, true, LT_ERR_IO, "%s: expected a file of rows, found a directory", path);
         *known = *known && S_ISREG(st.st_mode);
     }

@@ -1,5 +1,6 @@
 /* Where bytes come from: a file, standard input or memory, and the choice of a decoder by the name's ending. Plain files are
  * read straight into the caller's memory. */
+#include "base/ctx.h"
 #include "text/stream.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static bool open_file(lt_ctx *cx, lt_byte_stream *s, const char *path)
     s->fd = s->owns_fd ? -1 : STDIN_FILENO;
     while (s->fd < 0) {
         s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (s->fd < 0 && errno != EINTR) return lt_fail_if(cx, true, LT_ERR_IO, "%s: %s", s->name, strerror(errno));
+        if (s->fd < 0 && errno != EINTR) return lt_io_error(cx, s->name);
         if (s->fd < 0 && !lt_ok(cx)) return false;
     }
     return !s->codec || (s->raw = s->buffer = lt_new(cx, RAW, 1));
@@ -79,7 +80,7 @@ static ptrdiff_t read_fd(lt_ctx *cx, lt_byte_stream *s, void *to, size_t n)
     while (lt_ok(cx)) { /* a signal may have set the cancel flag */
         ssize_t got = read(s->fd, to, n < MOST_AT_ONCE ? n : MOST_AT_ONCE);
         if (got >= 0) return got;
-        if (errno != EINTR) lt_fail(cx, LT_ERR_IO, "%s: %s", s->name, strerror(errno));
+        if (errno != EINTR) lt_io_error(cx, s->name);
     }
     return -1;
 }

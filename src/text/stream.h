@@ -34,6 +34,7 @@ void lt_byte_stream_close(lt_byte_stream *s);                                   
 /* At least one byte and at most n (> 0) of them; 0 at the end; -1 is an error, and every later read is one too. */
 ptrdiff_t lt_byte_stream_read(lt_ctx *cx, lt_byte_stream *s, void *to, size_t n);
 const lt_codec *lt_codec_of(const char *path);
+bool lt_rows_are_lines(const char *path); /* rows.c: whether the ending, behind that of a codec, promises nothing but lines */
 
 /* For codecs: makes sure that raw bytes are here; 0 at the end of the input, -1 on error. */
 int lt_byte_stream_fill(lt_ctx *cx, lt_byte_stream *s);

@@ -1,10 +1,10 @@
-/* A set of strings with ids, found by open addressing. Hashes can be computed byte by byte, so that all beginnings of a word
- * cost one walk over it. See vocab.c. */
+/* A set of strings with ids, found by open addressing. See vocab.c. */
 #ifndef LT_TEXT_VOCAB_H
 #define LT_TEXT_VOCAB_H
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "lathe/base.h"
 
 typedef struct lt_vocab_entry {
@@ -29,17 +29,6 @@ typedef struct lt_vocab {
     int32_t ids;
     lt_index whole;
 } lt_vocab;
-
-/* FNV-1a with a last mix, for the bits that the mask takes. */
-static inline uint64_t lt_hash_step(uint64_t h, uint8_t byte) { return (h ^ byte) * 0x100000001B3u; }
-static inline uint32_t lt_hash_end(uint64_t h) { return (uint32_t)((h ^ h >> 29) * 0x9E3779B97F4A7C15u >> 32); }
-enum { LT_HASH_BEGIN = 0x2F0B4A17 };
-static inline uint32_t lt_hash(const char *text, size_t size)
-{
-    uint64_t h = LT_HASH_BEGIN;
-    for (size_t i = 0; i < size; i++) h = lt_hash_step(h, (uint8_t)text[i]);
-    return lt_hash_end(h);
-}
 
 /* All fail with an error in cx. Entries of one vocabulary have different texts: adding one twice is the caller's mistake. */
 bool lt_vocab_add(lt_ctx *cx, lt_vocab *v, const char *text, size_t size, int32_t id);

@@ -293,7 +293,7 @@ static void refused_targets(void **state)
     assert_string_equal(lt_ctx_error(cx), with_path("No such file or directory"));
     lt_ctx_clear(cx);
     assert_null(lt_out_open(cx, ""));
-    assert_int_equal(lt_ctx_status(cx), LT_ERR_IO);
+    assert_int_equal(lt_ctx_status(cx), LT_ERR_USAGE);
     lt_ctx_clear(cx);
     char name[256]; /* as long as names may be: the temporary one must not be longer */
     memset(name, 'n', 255);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: the completion scripts are valid for their shells and complete verbs, options, choices and files.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 for shell in bash zsh fish; do
     run lathe completion $shell

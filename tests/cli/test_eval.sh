@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: eval on files: rankings with trec_eval's names, correlations of predictions, and what is refused.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 printf '%s\n' '1 Q0 a 1 3.0 x' '1 Q0 b 2 2.0 x' '1 Q0 c 3 1.0 x' '2 Q0 a 1 2.0 x' '2 Q0 c 2 1.0 x' >"$T/run"
 printf '%s\n' '1 0 b 1' '1 0 c 0' '2 0 a 1' >"$T/qrels"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: list tells every filling of every slot, each once, with the keys that scripts rely on; and version.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 run lathe list --json
 is "$rc:$err" "0:" "list --json"

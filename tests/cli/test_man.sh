@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: the manual pages render without a warning and say what --help says.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 command -v groff >/dev/null || skip_all "no groff here"
 for page in '' $(verbs); do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: info, tokenize, forward, embed, rank and bench on a tiny model: keys, shapes, order, options, and clean failures.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
@@ -202,6 +202,10 @@ for how in padded sorted ragged; do
 done
 [ "$ragged" = "$tokens" ] && [ "$sorted" -gt "$ragged" ] && [ "$padded" -ge "$sorted" ]
 ok $? "bench --prefill: padding costs ($padded padded, $sorted sorted, $ragged ragged)"
+run lathe bench "$M" "$T/lines.txt" --prefill padded-attention --slices equal --repeat 1
+like "$rc $out" '^0 \{"prefill":"padded-attention","rows":4,"tokens":'$tokens',"computed_tokens":'$tokens',"seconds":[0-9.e-]+\}$' "bench --prefill padded-attention: layers see no pads"
+run lathe bench "$M" "$T/lines.txt" --prefill ragged --slices none
+like "$rc $err" "^2 .*slices" "bench: an unknown way to cut a pass"
 run lathe bench "$M" /dev/null
 like "$rc $err" "^1 .*no inputs" "bench: nothing to time"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: index and search as commands: what they print, adding, replacing, deleting, checking, runs, and clean failures.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
@@ -84,6 +84,12 @@ like "$rc $err" "^1 .*absent\.idx" "adding to an index that is not there"
 ok $? "… does not make it"
 run lathe index "$X" --add --k1 2 "$T/docs.jsonl"
 like "$rc $err" "^2 .*settled when an index is made" "BM25's parameters are settled"
+for k1b in "0 0" "0 0.5" "2 0"; do
+    lathe index "$T/zero.idx" --keyword --k1 ${k1b% *} --b ${k1b#* } "$T/docs.jsonl" >/dev/null
+    is "$(lathe search "$T/zero.idx" apple red)" "$(lathe search "$X" apple red --mode bm25 --k1 ${k1b% *} --b ${k1b#* })" \
+        "index --k1 --b $k1b: as search with the same"
+done
+like "$(lathe search "$X" apple --mode bm25 --k1 0 --b 0)" '"score":([0-9.]*).*"score":\1[,}]' "search --k1 0 --b 0: zero is zero"
 mkdir "$T/folder" && echo "some words" >"$T/folder/a.txt" && echo "other words" >"$T/folder/b.md"
 run lathe index "$T/folder.idx" --keyword "$T/folder"
 like "$rc $out" '^0 \{"documents":2,' "a folder: a document a file"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: what people see on a terminal, and that nothing of it goes into a pipe.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 command -v script >/dev/null || skip_all "no script(1) to make a terminal"
 tty() { # ARGUMENTS: lathe's, quoted for a shell
@@ -18,6 +18,12 @@ is "$(lathe list pooling | head -1 | tr '\t' '|')" "pooling|cls|Reimers & Gurevy
 cols=60 TERM=dumb tty "list activation"
 [ "$(widest "$out")" -le 60 ]
 ok $? "tables are cut to the terminal's width"
+cols=50 TERM=dumb tty "list pooling"
+[ "$(widest "$out")" -le 50 ]
+ok $? "… also where the last column alone is not enough"
+like "$out" $'^slot +name +source +summary\n.*  cls  .*\n.*…  .*…' "… and then the widest columns share what is short"
+cols=200 TERM=dumb tty "list pooling"
+is "$(grep -c … <<<"$out")" 0 "nothing is cut where all fits"
 cols=60 tty "embed --help"
 [ "$(widest "$(sed '/^Examples/,$d' <<<"$out")")" -le 60 ]
 ok $? "help is wrapped to the terminal's width"

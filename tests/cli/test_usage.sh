@@ -1,6 +1,6 @@
 #!/bin/bash
 # Protects: exit statuses and messages of wrong command lines, and that --help tells all that the option tables have.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 run lathe
 is "$rc" 2 "no verb: exit 2"
@@ -74,10 +74,6 @@ like "$rc $err" "^1 .*nothing-here" "clusters of short options, with a value"
 run lathe info nothing-here -z
 like "$rc $err" "^2 .*unknown option -z" "an unknown letter, behind an operand"
 
-for p in bf16 int8 int4; do
-    run lathe embed m --precision $p
-    like "$rc $err" "^2 .*--precision $p" "--precision $p is refused by name"
-done
 run lathe embed m --precision f23
 like "$rc $err" "^2 .*'f23' is not one of .*did you mean f32\?" "a choice with its nearest word"
 

@@ -1,41 +1,10 @@
 /* Protects: .npy files are numpy's own, byte for byte where it leaves no choice; rows appended in pieces are counted; what is cut
  * short, malformed or of another kind is refused; a file that is not committed leaves nothing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "scratch.h"
 
 #include "format/npy.h"
 
 #define DATA "tests/format/data/"
-
-static lt_ctx *cx;
-static char folder[] = "/tmp/lathe-npy-XXXXXX";
-static lt_scope scope;
-
-static int set_up(void **state)
-{
-    cx = lt_ctx_new(&(lt_options){.threads = 1});
-    if (cx) scope = lt_open(cx, NULL);
-    return cx == NULL || !mkdtemp(folder);
-}
-
-static int clear(void **state)
-{
-    lt_ctx_clear(cx);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    lt_ctx_free(cx);
-    return rmdir(folder);
-}
-
-static char *path_of(const char *name) { return lt_path_join(cx, folder, name); }
 
 static void files_of_numpy(void **state)
 {

@@ -1,44 +1,14 @@
 /* Protects: safetensors files, alone and in shards, give the values that the reference gives; what lathe writes is byte for byte
  * what the reference writes; and a truncated, flipped or hostile file or index is refused with its name, the tensor's and the place. */
-#include <setjmp.h>
-#include <stdarg.h>
+#include "scratch.h"
+
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
 
 #include "format/safetensors.h"
 
 #define FIXTURE "tests/format/data/types.safetensors"
-
-static lt_ctx *cx;
-static char folder[] = "/tmp/lathe-format-XXXXXX";
-static lt_scope scope;
-
-static int set_up(void **state)
-{
-    cx = lt_ctx_new(&(lt_options){.threads = 1});
-    if (cx) scope = lt_open(cx, NULL);
-    return cx == NULL || !mkdtemp(folder);
-}
-
-static int clear(void **state)
-{
-    lt_ctx_clear(cx);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    lt_ctx_free(cx);
-    return rmdir(folder);
-}
-
-static char *path_of(const char *name) { return lt_path_join(cx, folder, name); }
 
 static void put_file(const char *name, const void *bytes, size_t n)
 {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Protects: the walks of CONTRIBUTING.md. Each is made in a copy of the tree, to the letter: files are written, lines put after the
 # lines that are named, the commands run.
-. "$(dirname "$0")/tap.sh"
-unset MAKEFLAGS MAKELEVEL MFLAGS
-copy=$scratch/tree
+. "$(dirname "$0")/../tap.sh"
+unset MAKEFLAGS MAKELEVEL MFLAGS BUILD # the copy has its own
+copy=$T/tree
 mkdir "$copy"
 cp -r Makefile include src "$copy"
 mkdir -p "$copy/tests/fixtures/models"
@@ -31,7 +31,7 @@ steps() { # HEADING FOLDER
         END { if (!n) { print "no such section"; exit 1 } }' CONTRIBUTING.md
 }
 make_step() { # FILE
-    local what where text block=$scratch/block
+    local what where text block=$T/block
     IFS=$'\t' read -r what where text <"$1"
     tail -n +2 "$1" >"$block"
     case $what in
@@ -47,7 +47,7 @@ make_step() { # FILE
     esac
 }
 walk() { # HEADING
-    local folder=$scratch/${1// /-} i
+    local folder=$T/${1// /-} i
     mkdir "$folder"
     steps "$1" "$folder" || return
     for ((i = 1; ; i++)); do
@@ -60,4 +60,4 @@ check "a filling" walk "Add a filling"
 check "a family" walk "Add a family"
 check "a verb" walk "Add a verb"
 check "a kernel" walk "Add a kernel"
-plan
+done_testing

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Protects: `make install` into an empty folder gives all that a user needs: a program builds there by pkg-config, by CMake with
 # the shared and with the static library, and runs; the library exports lt_ names alone; `make uninstall` leaves no file.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 unset MAKEFLAGS MAKELEVEL MFLAGS
-prefix=$scratch/prefix
+prefix=$T/prefix
 version=$(sed -n 's/^#define LT_VERSION "\(.*\)"/\1/p' include/lathe/base.h)
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 
-cat >"$scratch/main.c" <<'END'
+cat >"$T/main.c" <<'END'
 #include <lathe/model.h>
 #include <lathe/retrieve.h>
 #include <stdio.h>
@@ -22,9 +22,9 @@ int main(void)
     return m ? 1 : 0;
 }
 END
-mkdir "$scratch/project"
-cp "$scratch/main.c" "$scratch/project"
-cat >"$scratch/project/CMakeLists.txt" <<END
+mkdir "$T/project"
+cp "$T/main.c" "$T/project"
+cat >"$T/project/CMakeLists.txt" <<END
 cmake_minimum_required(VERSION 3.18)
 project(uses_lathe C)
 find_package(lathe ${version%.*} REQUIRED)
@@ -60,31 +60,31 @@ runs() { # PROGRAM [LIBRARY FOLDER]
     out=$(LD_LIBRARY_PATH=${2:-} "$1") && grep "^$version: .*/nowhere" <<<"$out"
 }
 by_pkg_config() {
-    ${CC:-cc} -Wall -Werror -o "$scratch/shared" "$scratch/main.c" $(pkg-config --cflags --libs lathe) &&
-        readelf -d "$scratch/shared" | grep -q 'NEEDED.*liblathe\.so\.0' && runs "$scratch/shared" "$prefix/lib"
+    ${CC:-cc} -Wall -Werror -o "$T/shared" "$T/main.c" $(pkg-config --cflags --libs lathe) &&
+        readelf -d "$T/shared" | grep -q 'NEEDED.*liblathe\.so\.0' && runs "$T/shared" "$prefix/lib"
 }
 by_pkg_config_static() {
-    ${CC:-cc} -Wall -Werror -o "$scratch/static" "$scratch/main.c" $(pkg-config --cflags lathe) "$prefix/lib/liblathe.a" \
-        $(pkg-config --static --libs-only-l lathe | sed 's/-llathe //') -pthread && runs "$scratch/static"
+    ${CC:-cc} -Wall -Werror -o "$T/static" "$T/main.c" $(pkg-config --cflags lathe) "$prefix/lib/liblathe.a" \
+        $(pkg-config --static --libs-only-l lathe | sed 's/-llathe //') -pthread && runs "$T/static"
 }
 by_cmake() {
-    cmake -S "$scratch/project" -B "$scratch/cmake" -DCMAKE_PREFIX_PATH="$prefix" && cmake --build "$scratch/cmake" &&
-        runs "$scratch/cmake/shared" && runs "$scratch/cmake/static"
+    cmake -S "$T/project" -B "$T/cmake" -DCMAKE_PREFIX_PATH="$prefix" && cmake --build "$T/cmake" &&
+        runs "$T/cmake/shared" && runs "$T/cmake/static"
 }
 exports_only_lt() {
-    nm -D --defined-only "$prefix/lib/liblathe.so" | awk '{ print $3 }' >"$scratch/exported"
-    grep -q '^lt_embed$' "$scratch/exported" && ! grep -v '^lt_' "$scratch/exported"
+    nm -D --defined-only "$prefix/lib/liblathe.so" | awk '{ print $3 }' >"$T/exported"
+    grep -q '^lt_embed$' "$T/exported" && ! grep -v '^lt_' "$T/exported"
 }
 declared_is_exported() { # each function of the public headers is in the library
     local bad=0 name
     for name in $(sed 's,/\*.*\*/,,' include/lathe/*.h | grep -v '^ *static\|typedef\|define\|^ \*\|(\*' | grep -oE '\blt_[a-z0-9_]+\(' | tr -d '(' | sort -u); do
-        grep -qx "$name" "$scratch/exported" || grep -q "inline.* \**$name(" include/lathe/*.h || { echo "$name is declared, but not there" && bad=1; }
+        grep -qx "$name" "$T/exported" || grep -q "inline.* \**$name(" include/lathe/*.h || { echo "$name is declared, but not there" && bad=1; }
     done
     return $bad
 }
 into_destdir() {
-    make -s install BUILD="$BUILD" DESTDIR="$scratch/a root" PREFIX=/usr &&
-        [ -x "$scratch/a root/usr/bin/lathe" ] && grep -q '^prefix=/usr$' "$scratch/a root/usr/lib/pkgconfig/lathe.pc"
+    make -s install BUILD="$BUILD" DESTDIR="$T/a root" PREFIX=/usr &&
+        [ -x "$T/a root/usr/bin/lathe" ] && grep -q '^prefix=/usr$' "$T/a root/usr/lib/pkgconfig/lathe.pc"
 }
 uninstalled() {
     make -s uninstall BUILD="$BUILD" PREFIX="$prefix" && ! find "$prefix" -type f -o -type l | grep . && [ ! -e "$prefix/include/lathe" ]
@@ -104,4 +104,4 @@ check "the shared library exports lt_ names alone" exports_only_lt
 check "what the headers declare is exported" declared_is_exported
 check "make install under DESTDIR" into_destdir
 check "make uninstall" uninstalled
-plan
+done_testing

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Protects the order of the house: the rooms are those of the table in docs/architecture.md, a room includes headers only of
 # itself and of rooms above it, the command only public ones; every header compiles alone; the library neither prints nor exits.
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 # "room header header ..." a line, in the order of the table whose rows are | `room/` | `header.h`, ... | ...
-sed -n 's/^| `\([a-z]*\)\/` | \([^|]*\)|.*/\1 \2/p' docs/architecture.md | tr -d '`,' >"$scratch/rooms"
+sed -n 's/^| `\([a-z]*\)\/` | \([^|]*\)|.*/\1 \2/p' docs/architecture.md | tr -d '`,' >"$T/rooms"
 
-rooms_are_the_folders() { diff <(cut -d' ' -f1 "$scratch/rooms" | sort) <(ls src | sort); }
-headers_are_the_files() { diff <(cut -d' ' -f2- "$scratch/rooms" | tr ' ' '\n' | grep '\.h$' | sort) <(ls include/lathe | sort); }
+rooms_are_the_folders() { diff <(cut -d' ' -f1 "$T/rooms" | sort) <(ls src | sort); }
+headers_are_the_files() { diff <(cut -d' ' -f2- "$T/rooms" | tr ' ' '\n' | grep '\.h$' | sort) <(ls include/lathe | sort); }
 includes_point_upwards() {
     grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' src include |
-        awk -v rooms="$scratch/rooms" '
+        awk -v rooms="$T/rooms" '
             BEGIN {
                 while ((getline < rooms) > 0) { place[$1] = ++n; for (i = 2; i <= NF; i++) home["lathe/" $i] = $1 }
             }
@@ -38,7 +38,7 @@ headers_stand_alone() {
     local bad=0 header
     for header in $(find include src -name '*.h'); do
         # shellcheck disable=SC2046,SC2086
-        printf '#include "%s"\n' "$header" | ${CC:-cc} $flags $(pkg-config --cflags jansson sqlite3 libutf8proc libpcre2-8) -I. -x c - || bad=1
+        printf '#include "%s"\n' "$header" | ${CC:-cc} $flags $(pkg-config --cflags sqlite3 libutf8proc libpcre2-8) -I. -x c - || bad=1
     done
     return $bad
 }
@@ -80,4 +80,4 @@ else
 fi
 check "every C file opens with a comment" files_say_what_they_are
 check "the library never prints, exits or aborts" nothing_prints_or_exits
-plan
+done_testing

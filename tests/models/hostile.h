@@ -5,8 +5,6 @@
 
 #include "models/fixture.h"
 
-#include <jansson.h>
-
 static char *scratch; /* a folder with copies of fixtures to damage */
 
 static inline int set_up(void **state)
@@ -80,23 +78,51 @@ static inline void must_refuse(const char *what, const char *says)
         if (!strstr(message, w)) fail_msg("%s: \"%s\" does not say \"%s\"", what, message, w);
 }
 
-/* Sets the keys of `changes` in a JSON object file. */
-static inline void edit(const char *file, const char *changes)
+/* An object without the member `key`, with those of `changes` in the place of its own or behind them; scoped. */
+static inline const char *merged(lt_ctx *cx, const lt_json *object, const char *key, const char *changes)
 {
-    json_t *o = json_load_file(in_scratch(file), 0, NULL), *c = json_loads(changes, 0, NULL);
-    assert_true(o && c);
-    json_object_update(o, c);
-    assert_int_equal(json_dump_file(o, in_scratch(file), 0), 0);
-    json_decref(o);
-    json_decref(c);
+    lt_json *change = lt_json_parse(cx, changes, strlen(changes), "changes");
+    assert_done(cx, change && lt_json_is(object) == LT_JSON_OBJECT);
+    const lt_json *from[2] = {object, change}, *value;
+    lt_str out = {0};
+    for (int k = 0; k < 2; k++) {
+        void *iter = NULL;
+        for (const char *name; lt_json_each(from[k], &iter, &name, &value);) {
+            if ((key && !strcmp(name, key)) || (k == 0 && lt_json_get(change, name))) continue;
+            lt_str_puts(&out, out.size ? "," : "{");
+            lt_json_put_text(&out, name, strlen(name));
+            lt_str_puts(&out, ":");
+            lt_json_put(&out, value, 0);
+        }
+    }
+    const char *text = lt_sprintf(cx, "%s}", out.size ? out.data : "{");
+    lt_str_free(&out);
+    lt_json_free(change);
+    return text;
 }
 
-static inline void drop_key(const char *file, const char *key)
+/* The same for the object under `inside`; scoped. */
+static inline const char *merged_inside(lt_ctx *cx, const lt_json *object, const char *inside, const char *changes)
 {
-    json_t *o = json_load_file(in_scratch(file), 0, NULL);
-    assert_int_equal(json_object_del(o, key), 0);
-    assert_int_equal(json_dump_file(o, in_scratch(file), 0), 0);
-    json_decref(o);
+    const char *text = merged(cx, lt_json_get(object, inside), NULL, changes);
+    return merged(cx, object, NULL, lt_sprintf(cx, "{\"%s\":%s}", inside, text));
 }
+
+/* Writes a JSON object file anew, changed in one of these ways. */
+static inline void rewrite(const char *file, const char *inside, const char *key, const char *changes)
+{
+    lt_ctx *cx = new_context(1);
+    lt_json *doc = lt_json_load(cx, in_scratch(file));
+    assert_done(cx, doc);
+    const char *text = inside ? merged_inside(cx, doc, inside, changes) : merged(cx, doc, key, changes);
+    write_bytes(in_scratch(file), text, strlen(text));
+    lt_json_free(doc);
+    lt_ctx_free(cx);
+}
+
+/* Sets the keys of `changes` in a JSON object file. */
+static inline void edit(const char *file, const char *changes) { rewrite(file, NULL, NULL, changes); }
+
+static inline void drop_key(const char *file, const char *key) { rewrite(file, NULL, key, "{}"); }
 
 #endif

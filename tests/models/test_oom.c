@@ -4,7 +4,6 @@
  * in front of the C library's; sanitizers have their own, so there only the limits are tested. */
 #include "models/fixture.h"
 
-#include <dlfcn.h>
 #include <stdatomic.h>
 
 #if defined(__has_feature)
@@ -21,40 +20,27 @@ void __libc_free(void *);
 
 static atomic_long count, fail_at, live; /* fail_at: 0 never, n > 0 the n-th alone, n < 0 from the -n-th on */
 
-/* jansson drops bytes of a token in silence when its buffer cannot grow: a name is then wrong if there is memory again for the rest.
- * So its own allocations fail only together with all later ones. */
-static bool is_jansson(void *caller)
-{
-    Dl_info from;
-    return dladdr(caller, &from) && from.dli_fname && strstr(from.dli_fname, "libjansson");
-}
-
-static bool fails(void *caller)
+static bool fails(void)
 {
     long n = atomic_fetch_add(&count, 1) + 1, at = fail_at;
-    if (at < 0) return n >= -at;
-    if (n != at) return false;
-    bool spared = is_jansson(caller);
-    if (spared) fail_at++; /* the next one instead */
-    return !spared;
+    return at < 0 ? n >= -at : n == at;
 }
-#define FAILS() fails(__builtin_return_address(0))
 
 void *malloc(size_t n)
 {
-    void *p = FAILS() ? NULL : __libc_malloc(n);
+    void *p = fails() ? NULL : __libc_malloc(n);
     live += p != NULL;
     return p;
 }
 void *calloc(size_t n, size_t size)
 {
-    void *p = FAILS() ? NULL : __libc_calloc(n, size);
+    void *p = fails() ? NULL : __libc_calloc(n, size);
     live += p != NULL;
     return p;
 }
 void *realloc(void *old, size_t n)
 {
-    void *p = FAILS() ? NULL : __libc_realloc(old, n);
+    void *p = fails() ? NULL : __libc_realloc(old, n);
     live += !old && p != NULL;
     return p;
 }

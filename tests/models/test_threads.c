@@ -1,8 +1,10 @@
 /* Protects: one open model serves several user threads at once, each with its own context, with shared or own pools, and each
- * gets the bits that one thread alone gets. Run under ThreadSanitizer too. */
+ * gets the bits that one thread alone gets; a live stream gives what there is when its inputs pause. Run under ThreadSanitizer
+ * too. */
 #include "models/fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum { USERS = 4, ROUNDS = 12 };
 
@@ -158,6 +160,86 @@ static void openings_at_once(void **state)
     lt_ctx_free(cx);
 }
 
+/* ---- live streams ---- */
+
+enum { LIVE = 40, AT_ONCE = 4 };
+typedef struct talk { /* an end that gives no more inputs before it has had the results of the last ones */
+    feed feed;
+    int stop_at; /* the result at which the sink fails; -1: none */
+    atomic_int had, calls;
+    atomic_bool failed;
+    double pause, longest; /* seconds before each round; that a round's results took */
+    int unannounced;       /* rounds that ended without word that nothing else is at hand */
+    bool announced;
+} talk;
+
+static bool say(void *arg, lt_ctx *cx, lt_input *in)
+{
+    talk *t = arg;
+    int i = t->feed.given;
+    t->calls++;
+    if (i && i % AT_ONCE == 0) {
+        double start = lt_now();
+        while (t->had < i && !t->failed && lt_now() < start + 20) usleep(1000);
+        if (t->had < i && !t->failed)
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "the results of %d inputs did not come before the next one", i);
+        double took = lt_now() - start;
+        if (took > t->longest) t->longest = took;
+        usleep((useconds_t)(1e6 * t->pause));
+    }
+    return i < LIVE && give(&t->feed, cx, in);
+}
+
+static bool hear(void *arg, lt_ctx *cx, const lt_result *r)
+{
+    talk *t = arg;
+    if (r->index == t->stop_at) {
+        t->failed = true;
+        return lt_fail_if(cx, true, LT_ERR_IO, "no room");
+    }
+    if (!take(&t->feed, cx, r)) return false;
+    t->announced = r->pause;
+    if (t->feed.got % AT_ONCE == 0 && !t->announced) t->unannounced++;
+    t->had++;
+    return true;
+}
+
+static void live_streams(void **state)
+{
+    lt_ctx *cx = new_context(1);
+    fixture f;
+    read_fixture(cx, &f, "bert-tiny");
+    f.has_types = false;
+    lt_model *m = lt_model_open(cx, f.path, NULL);
+    assert_done(cx, m);
+    lt_tensor *want = forward(cx, m, &f, 0, f.n, LT_OUT_HIDDEN, NULL);
+    assert_done(cx, want);
+    for (int threads = 1; threads <= 3; threads += 2)
+        for (int k = 0; k < 4; k++) {
+            /* Passes far larger than a round, smaller than one, of one input; and pauses longer than a stream's patience. */
+            const lt_run_options o = {.live = true, .batch_tokens = k == 1 ? 20 : 0, .batch = k == 2};
+            lt_ctx *own = new_context(threads);
+            talk t = {.feed = {.f = &f, .want = want}, .stop_at = -1, .pause = k == 3 ? 0.07 : 0};
+            lt_stream_stats stats;
+            assert_done(own, lt_stream(own, m, LT_OUT_HIDDEN, &o, say, &t, hear, &t, &stats));
+            assert_int_equal(t.feed.got, LIVE);
+            assert_int_equal(stats.inputs, LIVE);
+            assert_false(t.feed.wrong);
+            assert_int_equal(t.unannounced, 0);
+            assert_true(t.longest < 10); /* 0.05 s and some computing; what else the machine does comes on top */
+            if (k == 0) assert_true(stats.passes <= LIVE / AT_ONCE + 1);
+            /* The sink fails: nothing more is asked for than what is asked for at that time. */
+            t = (talk){.feed = {.f = &f, .want = want}, .stop_at = 2 * AT_ONCE};
+            assert_false(lt_stream(own, m, LT_OUT_HIDDEN, &o, say, &t, hear, &t, NULL));
+            assert_string_equal(lt_ctx_error(own), "no room");
+            assert_true(t.calls <= 3 * AT_ONCE + 1);
+            lt_ctx_free(own);
+        }
+    lt_model_close(m);
+    free_fixture(&f);
+    lt_ctx_free(cx);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -166,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_shared_pool),
         cmocka_unit_test(op_by_op),
         cmocka_unit_test(openings_at_once),
+        cmocka_unit_test(live_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -319,7 +319,7 @@ def make_models(root):
     m("roberta-pads", "RobertaModel", roberta(), pads=True)
     m("roberta-pad-0", "RobertaModel", roberta() | {"pad_token_id": 0, "type_vocab_size": 2}, pads=True)
     m("roberta-prefix", "RobertaModel", roberta(), rename=lambda k: "roberta." + k, pads=False)
-    m("roberta-relative", "RobertaModel", roberta(position_embedding_type="relative_key"), pads=True)
+    m("roberta-relative", "RobertaModel", roberta(position_embedding_type="relative_key"), lengths=[1, 2, 7, 22], pads=True)
     m("roberta-mlm", "RobertaForMaskedLM", roberta(), pads=True)
     m("roberta-mlm-untied", "RobertaForMaskedLM", roberta(tie_word_embeddings=False), pads=False)
     m("roberta-classify", "RobertaForSequenceClassification", roberta(**labels("no", "yes")), pads=False)

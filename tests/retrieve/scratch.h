@@ -95,4 +95,11 @@ static inline bool put(lt_ctx *cx, lt_index *x, int n, const char *const doc[][3
     return good;
 }
 
+static inline lt_index *reopen(lt_ctx *cx, const char *path, lt_index_mode mode)
+{
+    lt_index *x = lt_index_open(cx, path, mode, NULL);
+    assert_good(cx, x);
+    return x;
+}
+
 #endif

@@ -2,7 +2,7 @@
 # Protects: BM25 with the plain analyser gives the known figures of eight test collections, nDCG@10, MAP and recall@100, for two
 # pairs of parameters, within 0.001: they are given in three digits, computed by an independent program over the same files.
 data=${LATHE_DATA:-}
-. "$(dirname "$0")/../cli/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 [ -n "$data" ] || skip_all "LATHE_DATA is not set"
 command -v python3 >/dev/null || skip_all "no python3 to read the collections with"
 

@@ -1,5 +1,6 @@
 /* Protects: dense search is exact, the same bits for any number of threads and whether vectors are kept in memory or
- * streamed; fusion is Σ 1/(60 + rank); vectors that do not belong are refused; a changed file is noticed. */
+ * streamed; fusion is Σ 1/(60 + rank); vectors that do not belong are refused; a changed file is noticed. Run under
+ * ThreadSanitizer too. */
 #include "scratch.h"
 
 enum { N = 3000, DIM = 48 };
@@ -39,13 +40,6 @@ static char *make_index(lt_ctx *cx, const char *name)
     }
     assert_good(cx, lt_index_close(cx, x));
     return path;
-}
-
-static lt_index *reopen(lt_ctx *cx, const char *path, lt_index_mode mode)
-{
-    lt_index *x = lt_index_open(cx, path, mode, NULL);
-    assert_good(cx, x);
-    return x;
 }
 
 static const float *query_vector(int i)

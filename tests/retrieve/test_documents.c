@@ -118,7 +118,7 @@ static void folders(void **state)
     assert_string_equal(got, "1||a;2||b;q||x;4||c;");
     const char *absent = "no/such/thing";
     assert_null(lt_documents_open(cx, &absent, 1, NULL));
-    assert_refused(cx, LT_ERR_IO, "no/such/thing: no such file or folder");
+    assert_refused(cx, LT_ERR_IO, "no/such/thing: No such file or directory");
     lt_ctx_free(cx);
 }
 

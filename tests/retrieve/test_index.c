@@ -1,6 +1,6 @@
 /* Protects: an index holds what was put into it; BM25 is the formula, to the last digits; replacing and deleting leave
  * nothing behind; what is no index, or a damaged one, is refused; several processes at one file see whole states; a new index
- * takes the old one's place only whole. */
+ * takes the old one's place only whole. Run under ThreadSanitizer too. */
 #include "scratch.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ enum { N = 4 };
 
 static lt_index *open_plain(lt_ctx *cx, const char *path)
 {
-    lt_index *x = lt_index_open(cx, path, LT_INDEX_CREATE, &(lt_index_options){.analyzer = "plain", .k1 = 1.2, .b = 0.75});
+    lt_index *x = lt_index_open(cx, path, LT_INDEX_CREATE, &(lt_index_options){.analyzer = "plain", .k1 = 1.2, .b = 0.75, .use_k1 = true, .use_b = true});
     assert_good(cx, x);
     return x;
 }
@@ -30,13 +30,6 @@ static char *make_index(lt_ctx *cx, const char *name)
     assert_good(cx, put(cx, x, N, DOCS, NULL, 0));
     assert_good(cx, lt_index_close(cx, x));
     return path;
-}
-
-static lt_index *reopen(lt_ctx *cx, const char *path, lt_index_mode mode)
-{
-    lt_index *x = lt_index_open(cx, path, mode, NULL);
-    assert_good(cx, x);
-    return x;
 }
 
 /* "b a": the ids found, best first. */
@@ -80,6 +73,15 @@ static void bm25_is_the_formula(void **state)
     assert_int_equal(n, 1);
     assert_string_equal(h[0].id, "a");
     assert_float_equal(h[0].score, apple * 2 / (2 + 0.9), 1e-14);
+    /* Zero is zero: what is left is the weight of the word. */
+    h = lt_search(cx, x, NULL, "apple", &(lt_search_options){.use_k1 = true, .use_b = true}, &n);
+    assert_float_equal(h[0].score, apple, 1e-14);
+    assert_float_equal(h[1].score, apple, 1e-14);
+    const lt_search_options wrong[] = {{.k1 = -1, .use_k1 = true}, {.k1 = NAN, .use_k1 = true}, {.b = 2, .use_b = true}};
+    for (int k = 0; k < 3; k++) {
+        assert_null(lt_search(cx, x, NULL, "apple", &wrong[k], &n));
+        assert_refused(cx, LT_ERR_USAGE, "expected k1");
+    }
     h = lt_search(cx, x, NULL, "apple", &(lt_search_options){.exclude = "a", .ids_only = true}, &n);
     assert_int_equal(n, 1);
     assert_string_equal(h[0].id, "c");
@@ -267,7 +269,7 @@ static void wrong_files_are_refused(void **state)
     }
     assert_null(lt_index_open(cx, scratch_path("x"), LT_INDEX_CREATE, &(lt_index_options){.analyzer = "englsh"}));
     assert_refused(cx, LT_ERR_USAGE, "nearest: english");
-    assert_null(lt_index_open(cx, scratch_path("x"), LT_INDEX_CREATE, &(lt_index_options){.k1 = -1, .b = 0.5}));
+    assert_null(lt_index_open(cx, scratch_path("x"), LT_INDEX_CREATE, &(lt_index_options){.k1 = -1, .use_k1 = true}));
     assert_refused(cx, LT_ERR_USAGE, "expected k1");
     assert_null(lt_index_open(cx, scratch_path("no/such/folder"), LT_INDEX_CREATE, NULL));
     assert_refused(cx, LT_ERR_IO, "no/such/folder");

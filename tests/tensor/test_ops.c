@@ -68,7 +68,7 @@ static void test_threads_change_no_bit(void **state)
     lt_ctx *both[] = {one, three};
     for (int i = 0; i < 2; i++) {
         lt_tensor *x = check_random(both[i], LT_F32, 301, 256, 6, 1), *w = check_random(both[i], LT_F32, 500, 256, 7, 0.1);
-        y[i] = lt_softmax(both[i], lt_layer_norm(both[i], lt_activate(both[i], lt_matmul_t(both[i], x, w), LT_ACT_GELU), NULL, NULL, 1e-5));
+        y[i] = lt_softmax(both[i], lt_layer_norm(both[i], lt_activate(both[i], lt_matmul_t(both[i], x, w), LT_ACT_GELU), NULL, NULL, 1e-5, false));
         assert_non_null(y[i]);
     }
     assert_true(check_same_bits(y[0], y[1]));

@@ -7,6 +7,8 @@
 
 #include "kernels/cpu/product.h"
 
+#if LT_HAS_BF16 /* every machine with AMX has it */
+
 enum { AMX_ROWS = 16, AMX_WORDS = 16, AMX_BLOCK = 2 * AMX_ROWS, AMX_FEW = 8 };
 
 typedef struct amx_config { /* what LDTILECFG reads */
@@ -169,4 +171,5 @@ static const lt_product product_amx_int8 = {
     .gemm = amx_int8_gemm,
 };
 
+#endif
 #endif

@@ -101,8 +101,27 @@ typedef struct int8_range {
     int32_t outliers;
 } int8_range;
 
-/* One pass finds the range, lists outliers, and adds up x · 0, which is NaN once an inlier is not finite. */
-LT_INLINE int8_range int8_scan(int64_t k, const int8_source *s, float threshold, lt_outlier *list)
+/* The largest magnitude's bits, as an integer: it tells outliers, infinities and NaN, which is larger still. */
+LT_INLINE int32_t int8_largest(vi top)
+{
+    int32_t most = 0;
+    for (int i = 0; i < LT_LANES; i++) most = top[i] > most ? top[i] : most;
+    return most;
+}
+
+LT_INLINE vi v_larger(vi a, vi b)
+{
+#if defined(__AVX512F__)
+    return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    return ((a > b) & a) | (~(a > b) & b);
+#endif
+}
+
+/* Lists outliers, and finds the range of the others. */
+static int8_range int8_sort_out(int64_t k, const int8_source *s, float threshold, lt_outlier *list)
 {
     vf low = v_set(0.0f), high = low, poison = low;
     int32_t n = 0;
@@ -115,8 +134,36 @@ LT_INLINE int8_range int8_scan(int64_t k, const int8_source *s, float threshold,
         for (int l = 0; l < LT_LANES && i + l < k; l++)
             if (__builtin_fabsf(all[l]) >= threshold) list[n++] = (lt_outlier){(int32_t)(i + l), all[l]};
     }
-    const float bad = v_sum(poison);
+    const float bad = v_sum(poison); /* NaN once an inlier is not finite */
     return (int8_range){-v_largest(-low) + bad, v_largest(high) + bad, n};
+}
+
+/* One pass is enough for most rows, which have no outliers. */
+LT_INLINE int8_range int8_scan(int64_t k, const int8_source *s, float threshold, lt_outlier *list)
+{
+    vf low[2] = {v_set(0.0f), v_set(0.0f)}, high[2] = {low[0], low[0]};
+    vi top[2] = {{0}, {0}};
+    int64_t i = 0;
+    for (; i + 2 * LT_LANES <= k; i += 2 * LT_LANES) {
+        LT_UNROLL
+        for (int u = 0; u < 2; u++) {
+            vf x = int8_load(s, i + u * LT_LANES, LT_LANES);
+            low[u] = v_min(low[u], x);
+            high[u] = v_max(high[u], x);
+            top[u] = v_larger(top[u], (vi)v_abs(x));
+        }
+    }
+    for (; i < k; i += LT_LANES) {
+        vf x = int8_load(s, i, k - i);
+        low[0] = v_min(low[0], x);
+        high[0] = v_max(high[0], x);
+        top[0] = v_larger(top[0], (vi)v_abs(x));
+    }
+    const int32_t most = int8_largest(v_larger(top[0], top[1]));
+    float largest;
+    memcpy(&largest, &most, sizeof largest);
+    if (!(largest < threshold) && !(threshold != threshold && largest <= FLT_MAX)) return int8_sort_out(k, s, threshold, list);
+    return (int8_range){-v_largest(v_max(-low[0], -low[1])), v_largest(v_max(high[0], high[1])), 0};
 }
 
 LT_INLINE void int8_row(int64_t k, const int8_source *s, const lt_coding *how, float threshold, uint8_t *y, lt_code *code, lt_outlier *list)
@@ -141,11 +188,10 @@ LT_INLINE void int8_row(int64_t k, const int8_source *s, const lt_coding *how, f
         vf x = int8_load(s, i, k - i);
         if (filter) x = int8_inlier(x, threshold);
         vf t = v_min(v_set(255.0f), v_max(v_set(0.0f), v_fma(x, v_set(inverse), shift))) + magic;
-        vi q = (vi)t & 0x1ff;
         if (LT_CODES == 4)
-            *(vb_mem *)(y + i) = __builtin_convertvector(q, vb);
+            *(vb_mem *)(y + i) = __builtin_convertvector((vi)t, vb);
         else
-            *(vh_mem *)(y + 2 * i) = __builtin_convertvector(q - (int32_t)zero, vh);
+            *(vh_mem *)(y + 2 * i) = __builtin_convertvector(((vi)t & 0x1ff) - (int32_t)zero, vh);
     }
 }
 

@@ -15,7 +15,7 @@ bool lt_head_declare(lt_head_slot *h, lt_decl *d) { return !h->kind || h->kind->
 static lt_tensor *layers(lt_ctx *cx, const lt_head_slot *h, lt_tensor *x)
 {
     if (h->dense.out) x = lt_project(cx, &h->dense, x, &(lt_epilogue){.act = h->act});
-    x = lt_norm(cx, &h->norm, x);
+    x = lt_norm(cx, &h->norm, x, h->dense.out > 0);
     if (h->tied) {
         x = lt_project(cx, h->tied, x, NULL);
         return lt_add_row(cx, x, lt_param_use((lt_param *)&h->tied_bias));

@@ -1,14 +1,17 @@
-# The Test Anything Protocol for shell tests: source this, call ok, is, like …, end with done_testing. LATHE is the binary under
-# test. Each test has a scratch folder, $T, which is removed at the end.
-LATHE=$(readlink -f "${LATHE:-./lathe}")
-[ -x "$LATHE" ] || { echo "Bail out! no binary to test: ${LATHE:-./lathe} (make builds it)"; exit 1; }
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# The Test Anything Protocol for shell tests: source this, call check, ok, is, like …, end with done_testing. Tests run from the
+# root of the tree, whose path is $ROOT. $LATHE is the binary under test; $T a scratch folder of the test, removed at its end.
+set -u
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=${BUILD:-build}
+LATHE=$(readlink -f "${LATHE:-$ROOT/$BUILD/lathe}")
+cd "$ROOT" || exit 1
+[ -x "$LATHE" ] || { echo "Bail out! no binary to test: $LATHE (make builds it)"; exit 1; }
 MODELS=$ROOT/tests/fixtures/models
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 count=0 failed=0
 unset "${!LATHE_@}" COLUMNS 2>/dev/null || true
-export LC_ALL=C.UTF-8
+export LATHE LC_ALL=C.UTF-8
 
 # ok STATUS NAME: passes if STATUS is 0
 ok() {
@@ -32,6 +35,14 @@ is() {
 like() {
     [[ $1 =~ $2 ]]
     ok $? "$3" || printf '%s\n' "$1" "-- wanted a match of --" "$2" | head -c 2000 | awk '{ print "#   " $0 }'
+}
+
+# check NAME COMMAND…: passes if the command does; the end of its output is told where it does not
+check() {
+    local name=$1
+    shift
+    "$@" >"$T/.check" 2>&1
+    ok $? "$name" || tail -n 20 "$T/.check" | sed 's/^/#   /'
 }
 
 # run COMMAND…: its output in $out, its messages in $err, its exit status in $rc
