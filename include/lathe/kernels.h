@@ -81,24 +81,24 @@ typedef struct lt_coding { /* how int8 rows are made; {0}: each row's range from
     bool symmetric;        /* 127 steps to either side of zero */
 } lt_coding;
 
-typedef struct lt_rows { /* rows in the form that a product reads: f32, bf16 or int8 */
+typedef struct lt_coded_rows { /* rows in the form that a product reads: f32, bf16 or int8 */
     void *data;
     int64_t stride;      /* bytes from row to row */
     lt_code *code;       /* [rows], int8 only … */
     lt_outlier *outlier; /* … with room for rows · k where a threshold is set */
-} lt_rows;
+} lt_coded_rows;
 
 typedef struct lt_product {
     const char *name; /* "vnni", "avx2", …: what multiplies */
     int64_t (*row_bytes)(int64_t k); /* of an encoded row, a multiple of 64; NULL: rows are f32 as they stand */
     /* [rows, k] of f32, or of bf16, rows x_stride elements apart, into `to`, whose pointers the caller has set. Rows are independent. */
-    void (*encode)(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_rows *to);
+    void (*encode)(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_coded_rows *to);
     size_t (*panel_bytes)(int64_t k); /* of lt_kernels.nr packed columns: column j0, a multiple of nr, begins j0 / nr of them in */
     /* w [n, k] row-major. bf16: f32, rounded here; scale is not read. int8: codes -127 … 127, scale [n]. int4: codes 0 … 15, one a byte, meaning
      * scale · (code - 8); scale [n, ceil(k / group)]. */
     void (*pack)(int64_t n, int64_t k, const void *w, const float *scale, void *packed);
     /* c[m][n] = epilogue(rows of a · w): c f32, or bf16 where the epilogue says so; bias and residual are f32. The first row is row `first` of a. */
-    void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+    void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                  const lt_gemm_epilogue *e);
 } lt_product;
 

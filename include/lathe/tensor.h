@@ -26,7 +26,7 @@ typedef struct lt_tensor { /* belongs to the scope it was made in */
     int64_t shape[LT_MAX_RANK];  /* 1 past the rank */
     int64_t stride[LT_MAX_RANK]; /* in elements */
     void *data;
-    const lt_rows *coded;        /* not NULL: rows in the form of a product with weights of fewer bits, which only that product reads */
+    const lt_coded_rows *coded;        /* not NULL: rows in the form of a product with weights of fewer bits, which only that product reads */
     int node;                    /* its place on its context's tape; 0: not recorded */
     lt_param *param;             /* a weight, shared by all threads: no op writes to it */
 } lt_tensor;

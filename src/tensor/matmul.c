@@ -7,7 +7,7 @@
 typedef struct product {
     const lt_kernels *kn;
     const lt_product *few;  /* not NULL: weights of fewer bits, … */
-    const lt_rows *rows;    /* … these rows, … */
+    const lt_coded_rows *rows;    /* … these rows, … */
     size_t c_elem;          /* … and results of so many bytes */
     int64_t m, n, k, a_stride, c_stride;
     const char *a, *packed;
@@ -80,7 +80,7 @@ typedef struct encoding {
     const lt_product *few;
     const lt_coding *how;
     const lt_tensor *x;
-    lt_rows *rows;
+    lt_coded_rows *rows;
 } encoding;
 
 static void encode_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
@@ -88,7 +88,7 @@ static void encode_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
     const encoding *c = arg;
     const lt_tensor *x = c->x;
     const int64_t k = x->shape[1], room = begin * k;
-    lt_rows to = {.data = (char *)c->rows->data + begin * c->rows->stride, .stride = c->rows->stride, .code = c->rows->code ? c->rows->code + begin : NULL,
+    lt_coded_rows to = {.data = (char *)c->rows->data + begin * c->rows->stride, .stride = c->rows->stride, .code = c->rows->code ? c->rows->code + begin : NULL,
                   .outlier = c->rows->outlier ? c->rows->outlier + room : NULL};
     c->few->encode(n, k, (const char *)x->data + (size_t)(begin * x->stride[0]) * lt_dtype_size(x->dtype), x->dtype == LT_BF16, x->stride[0], c->how, &to);
     for (int64_t i = 0; to.code && i < n; i++) to.code[i].outlier += room;
@@ -125,9 +125,9 @@ lt_tensor *lt_code_rows(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_cod
     const int64_t m = x->shape[0], k = x->shape[1], bytes = few->row_bytes(k);
     if (!how) how = &plain;
     lt_tensor *y = lt_tensor_2d(cx, LT_U8, m, bytes);
-    lt_rows *rows = y ? lt_alloc(cx, sizeof *rows) : NULL;
+    lt_coded_rows *rows = y ? lt_alloc(cx, sizeof *rows) : NULL;
     if (!rows) return NULL;
-    *rows = (lt_rows){.data = y->data, .stride = bytes};
+    *rows = (lt_coded_rows){.data = y->data, .stride = bytes};
     if (id == LT_PRODUCT_INT8 && !(rows->code = lt_alloc_array(cx, m, sizeof *rows->code))) return NULL;
     if (id == LT_PRODUCT_INT8 && how->threshold > 0 && !(rows->outlier = lt_alloc_array(cx, m * k, sizeof *rows->outlier))) return NULL;
     y->dtype = id == LT_PRODUCT_INT8 ? LT_U8 : LT_BF16;
@@ -149,7 +149,7 @@ lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_c
         return lt_fail(cx, LT_ERR_USAGE, "product: [%" PRId64 ", %" PRId64 "] of %s does not fit into %s", x->shape[0], n, lt_dtype_name(dtype), lt_shape(cx, out));
     if (!out) out = lt_tensor_2d(cx, dtype, x->shape[0], n);
     if (!out) return NULL;
-    const lt_rows as_they_are = {.data = x->data, .stride = x->stride[0] * (int64_t)lt_dtype_size(x->dtype)};
+    const lt_coded_rows as_they_are = {.data = x->data, .stride = x->stride[0] * (int64_t)lt_dtype_size(x->dtype)};
     const lt_kernels *kn = lt_kernels_of(cx, LT_F32);
     product g = {.kn = kn, .few = kn->product[id], .rows = x->coded ? x->coded : &as_they_are, .c_elem = lt_dtype_size(dtype), .m = x->shape[0], .n = n,
                  .k = x->shape[1], .packed = packed, .c = out->data, .c_stride = out->stride[0], .e = e};

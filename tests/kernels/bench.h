@@ -99,7 +99,7 @@ typedef struct timed { /* one thing to time */
     float *a, *b, *c;
     int op;
     const lt_product *few;
-    lt_rows rows;
+    lt_coded_rows rows;
     bool bf16;
 } timed;
 
@@ -133,7 +133,7 @@ static float *numbers(int64_t n)
 static void run_few(const timed *t) { t->few->gemm(t->m, t->n, t->k, &t->rows, 0, t->b, t->c, t->n, &t->e); }
 static void run_coding(const timed *t)
 {
-    lt_rows to = t->rows;
+    lt_coded_rows to = t->rows;
     t->few->encode(t->m, t->k, t->a, t->bf16, t->k, &(lt_coding){.threshold = 6}, &to);
 }
 
@@ -156,7 +156,7 @@ static void bench_product(const lt_kernels *kn, lt_product_id id, double f32_top
         few->pack(n, k, id == LT_PRODUCT_BF16 ? w : codes, scale, p);
         timed t = {.kn = kn, .few = few, .m = 512, .n = n, .k = k, .a = a, .b = p, .c = c, .rows = {.data = a, .stride = k * 4}};
         if (few->row_bytes) {
-            t.rows = (lt_rows){.data = numbers(512 * few->row_bytes(k) / 4), .stride = few->row_bytes(k), .code = (lt_code *)numbers(512 * 8),
+            t.rows = (lt_coded_rows){.data = numbers(512 * few->row_bytes(k) / 4), .stride = few->row_bytes(k), .code = (lt_code *)numbers(512 * 8),
                                .outlier = (lt_outlier *)numbers(512 * k * 2)};
             run_coding(&t);
         }

@@ -6,7 +6,7 @@
 #include "kernels/check_attend.h"
 
 typedef struct coded { /* rows in a product's form, between guards */
-    lt_rows rows;
+    lt_coded_rows rows;
     unsigned char *block;
     size_t size;
 } coded;

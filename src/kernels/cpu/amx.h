@@ -98,7 +98,7 @@ LT_INLINE void amx_block(const lt_word KIND, const bool BOTH, int rows, int64_t 
 }
 
 /* Rows r0 … r1-1 in blocks of `block`, which divides them evenly: one configuration of the tiles serves all. */
-LT_INLINE void amx_rows(const lt_word KIND, const bool BOTH, int64_t r0, int64_t r1, int block, int64_t n, int64_t words, int64_t head, const lt_rows *a,
+LT_INLINE void amx_rows(const lt_word KIND, const bool BOTH, int64_t r0, int64_t r1, int block, int64_t n, int64_t words, int64_t head, const lt_coded_rows *a,
                         int64_t first, const float *packed, void *c, int64_t c_stride, const lt_gemm_epilogue *e)
 {
     float out[AMX_BLOCK * LT_NR] __attribute__((aligned(64)));
@@ -126,7 +126,7 @@ LT_INLINE void amx_rows(const lt_word KIND, const bool BOTH, int64_t r0, int64_t
     amx_release();
 }
 
-LT_INLINE void amx_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t words, int64_t head, const lt_rows *a, int64_t first, const float *packed, void *c,
+LT_INLINE void amx_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t words, int64_t head, const lt_coded_rows *a, int64_t first, const float *packed, void *c,
                         int64_t c_stride, const lt_gemm_epilogue *e)
 {
     const int64_t even = m / AMX_BLOCK * AMX_BLOCK, left = m - even;
@@ -137,7 +137,7 @@ LT_INLINE void amx_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t words,
         amx_rows(KIND, false, even, m, (int)left, n, words, head, a, first, packed, c, c_stride, e);
 }
 
-static void amx_int8_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void amx_int8_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                           const lt_gemm_epilogue *e)
 {
     if (m < AMX_FEW)
@@ -147,7 +147,7 @@ static void amx_int8_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int
 }
 
 /* Always tiles: vectors round sums of bf16 in another order, and a row's bits must not depend on how many there are. */
-static void amx_bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void amx_bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                           const lt_gemm_epilogue *e)
 {
     amx_gemm(LT_WORD_BF16, m, n, bf16_words(k), 0, a, first, packed, c, c_stride, e ? e : &no_epilogue);

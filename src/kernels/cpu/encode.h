@@ -51,7 +51,7 @@ static void row_to_bf16(int64_t n, const float *x, uint16_t *y)
 #if LT_HAS_BF16
 static int64_t bf16_row_bytes(int64_t k) { return (2 * k + 63) / 64 * 64; }
 
-static void bf16_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_rows *to)
+static void bf16_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_coded_rows *to)
 {
     for (int64_t r = 0; r < rows; r++) {
         uint16_t *y = (uint16_t *)((char *)to->data + r * to->stride);
@@ -197,7 +197,7 @@ LT_INLINE void int8_row(int64_t k, const int8_source *s, const lt_coding *how, f
 
 static int64_t int8_row_bytes(int64_t k) { return (k * 4 / LT_CODES + 63) / 64 * 64; }
 
-static void int8_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_rows *to)
+static void int8_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_coded_rows *to)
 {
     int64_t listed = 0;
     for (int64_t r = 0; r < rows; r++) {

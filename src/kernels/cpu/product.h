@@ -10,7 +10,7 @@
 /* ---- words as they are stored ---- */
 
 /* Panels of `words` words a column behind `head` words of what belongs to the column. */
-LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t words, int64_t head, const lt_rows *a, int64_t first, const float *packed,
+LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t words, int64_t head, const lt_coded_rows *a, int64_t first, const float *packed,
                           void *c, int64_t c_stride, const lt_gemm_epilogue *e)
 {
     const int64_t vectors = (n + LT_LANES - 1) / LT_LANES, parts = tile_parts(KIND, m), panel = v_panel_step(KIND, words * LT_NR) + head * LT_NR;
@@ -73,7 +73,7 @@ static void int8_pack(int64_t n, int64_t k, const void *w, const float *scale, v
     if (LT_CODES == 4 && k % 4 == 0) pack_panels(n, end, words, w, words, 1, (float *)packed + INT8_HEAD * LT_NR, (words + INT8_HEAD) * LT_NR);
 }
 
-static void int8_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void int8_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     words_gemm(LT_WORD_INT8, m, n, int8_words(k), INT8_HEAD, a, first, packed, c, c_stride, e ? e : &no_epilogue);
@@ -85,7 +85,7 @@ enum { UNPACK_K = 128, UNPACK_ROWS = 64 };
 /* k0 … k0+k-1 of one panel as floats [k][LT_NR]. */
 typedef void unpack_fn(int64_t k0, int64_t k, const void *panel, float *out);
 
-LT_INLINE void unpacked_gemm(unpack_fn *unpack, size_t panel_bytes, int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed,
+LT_INLINE void unpacked_gemm(unpack_fn *unpack, size_t panel_bytes, int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed,
                              void *c, int64_t c_stride, const lt_gemm_epilogue *e)
 {
     float weights[UNPACK_K * LT_NR] __attribute__((aligned(64))), result[UNPACK_ROWS * LT_NR] __attribute__((aligned(64)));
@@ -131,7 +131,7 @@ static void bf16_pack(int64_t n, int64_t k, const void *w, const float *scale, v
 }
 
 #if LT_HAS_BF16
-static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     words_gemm(LT_WORD_BF16, m, n, bf16_words(k), 0, a, first, packed, c, c_stride, e ? e : &no_epilogue);
@@ -146,7 +146,7 @@ static void bf16_unpack(int64_t k0, int64_t k, const void *panel, float *out)
         }
 }
 
-static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     unpacked_gemm(bf16_unpack, bf16_panel_bytes(k), m, n, k, a, first, packed, c, c_stride, e ? e : &no_epilogue);
@@ -189,7 +189,7 @@ static void int4_unpack(int64_t k0, int64_t k, const void *panel, float *out)
     }
 }
 
-static void int4_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void int4_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     unpacked_gemm(int4_unpack, int4_panel_bytes(k), m, n, k, a, first, packed, c, c_stride, e ? e : &no_epilogue);

@@ -42,7 +42,7 @@ static float bias_of(const lt_gemm_epilogue *e, int64_t j) { return e && e->bias
 
 static int64_t bf16_row_bytes(int64_t k) { return (2 * k + 63) / 64 * 64; }
 
-static void bf16_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_rows *to)
+static void bf16_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_coded_rows *to)
 {
     for (int64_t r = 0; r < rows; r++) {
         char *y = (char *)to->data + r * to->stride;
@@ -63,7 +63,7 @@ static void bf16_pack(int64_t n, int64_t k, const void *w, const float *scale, v
     }
 }
 
-static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     for (int64_t i = 0; i < m; i++)
@@ -114,7 +114,7 @@ static void int8_encode_row(int64_t k, const float *x, const lt_coding *how, uin
 
 enum { MOST = 1 << 16 }; /* the longest row here */
 
-static void int8_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_rows *to)
+static void int8_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int64_t x_stride, const lt_coding *how, lt_coded_rows *to)
 {
     static _Thread_local float row[MOST];
     int64_t listed = 0;
@@ -140,7 +140,7 @@ static void int8_pack(int64_t n, int64_t k, const void *w, const float *scale, v
     }
 }
 
-static void int8_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void int8_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     for (int64_t i = 0; i < m; i++)
@@ -172,7 +172,7 @@ static void int4_pack(int64_t n, int64_t k, const void *w, const float *scale, v
     }
 }
 
-static void int4_gemm(int64_t m, int64_t n, int64_t k, const lt_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
+static void int4_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
     for (int64_t i = 0; i < m; i++)
