@@ -60,3 +60,9 @@ show("exp2 short", "the same, one degree less",
      remez(lambda r: expm1(r * ln(2)) / r, lambda r: abs(r) / exp(r * ln(2)), -0.5, 0.501, 4))
 show("gelu", "g where log2(Phi(-x)) = -1 + x g(x), 0 <= x <= 6; times 2 Phi(-x) + 1/64",
      remez(lambda x: (log(phi(x), 2) + 1) / x, lambda x: x * ln(2) * (2 * phi(x) + mpf(1) / 64), 1e-6, 6, 9))
+
+# Phi(x) = 1/2 + x p(x^2) up to 4.25, scaled so that it ends at 1 exactly; the error is that of x Phi(x).
+end = mpf(4.25) ** 2
+c, worst = remez(lambda t: (mpf(1) / 2 - phi(sqrt(t))) / sqrt(t), lambda t: t + mpf(1) / 1000, 1e-9, end, 8, rounds=14)
+at_end = sqrt(end) * sum(cj * end**j for j, cj in enumerate(c))
+show("gelu short", "p where Phi(x) = 1/2 + x p(x^2), |x| <= 4.25; times x^2", ([cj / (2 * at_end) for cj in c], worst))

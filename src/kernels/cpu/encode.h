@@ -14,13 +14,39 @@ typedef vb vb_mem __attribute__((aligned(1), may_alias));
 
 LT_INLINE vf v_from_bf16(const uint16_t *p) { return (vf)(__builtin_convertvector(*(const vh_mem *)p, vi) << 16); }
 
+/* The low byte, the low half of each lane. GCC 12 converts vectors to narrower ones an element at a time. */
+LT_INLINE vb v_bytes(vi x)
+{
+#if defined(__AVX512F__)
+    return (vb)_mm512_cvtepi32_epi8((__m512i)x);
+#elif defined(__AVX2__)
+    const __m256i quads = _mm256_shuffle_epi8((__m256i)x, _mm256_set1_epi32(0x0c080400)), order = _mm256_set1_epi64x(0x400000000);
+    const int64_t low = _mm_cvtsi128_si64(_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(quads, order)));
+    return (vb)low;
+#else
+    return __builtin_convertvector(x, vb);
+#endif
+}
+
+LT_INLINE vh v_halves(vi x)
+{
+#if defined(__AVX512F__)
+    return (vh)_mm512_cvtepi32_epi16((__m512i)x);
+#elif defined(__AVX2__)
+    const __m256i even = _mm256_set1_epi64x(0x0d0c090805040100);
+    return (vh)_mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_shuffle_epi8((__m256i)x, even), 0x08));
+#else
+    return __builtin_convertvector(x, vh);
+#endif
+}
+
 LT_INLINE vh v_bf16(vf x)
 {
 #ifdef __AVX512BF16__
     return (vh)_mm512_cvtneps_pbh((__m512)x);
 #else
     vi bits = (vi)x, even = bits + 0x7fff + ((bits >> 16) & 1);
-    return __builtin_convertvector(((x != x) & ((bits >> 16) | 0x40)) | (~(x != x) & ((even >> 16) & 0xffff)), vh);
+    return v_halves(((x != x) & ((bits >> 16) | 0x40)) | (~(x != x) & (even >> 16)));
 #endif
 }
 
@@ -189,9 +215,9 @@ LT_INLINE void int8_row(int64_t k, const int8_source *s, const lt_coding *how, f
         if (filter) x = int8_inlier(x, threshold);
         vf t = v_min(v_set(255.0f), v_max(v_set(0.0f), v_fma(x, v_set(inverse), shift))) + magic;
         if (LT_CODES == 4)
-            *(vb_mem *)(y + i) = __builtin_convertvector((vi)t, vb);
+            *(vb_mem *)(y + i) = v_bytes((vi)t);
         else
-            *(vh_mem *)(y + 2 * i) = __builtin_convertvector(((vi)t & 0x1ff) - (int32_t)zero, vh);
+            *(vh_mem *)(y + 2 * i) = v_halves(((vi)t & 0x1ff) - (int32_t)zero);
     }
 }
 

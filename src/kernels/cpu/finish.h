@@ -73,7 +73,7 @@ LT_INLINE void finish_vectors(const lt_word KIND, const lt_act act, const bool t
         }
     }
     LT_UNROLL
-    for (int v = 0; v < V; v++) y[v] = v_act(act, y[v]);
+    for (int v = 0; v < V; v++) y[v] = act == LT_ACT_GELU && to_bf16 ? v_gelu_short(y[v]) : v_act(act, y[v]);
     if (z) {
         LT_UNROLL
         for (int v = 0; v < V; v++) y[v] += whole ? v_load(z + v * LT_LANES) : v_load_n(z, left, v_set(0.0f));
