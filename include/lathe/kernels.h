@@ -169,6 +169,7 @@ static inline size_t lt_packed_bytes(const lt_kernels *kn, int64_t n, int64_t k)
 void lt_f16_to_f32(int64_t n, const void *x, float *y);
 void lt_bf16_to_f32(int64_t n, const void *x, float *y);
 void lt_f32_to_bf16(int64_t n, const float *x, void *y); /* to nearest even; a NaN stays one */
+void lt_round_to_bf16(int64_t n, const float *x, float *y); /* there and back; y may be x */
 
 /* Weights [n, k] → what lt_product.pack wants. int8: a scale for each of n rows, largest / 127. int4: one for each group, by least squares. */
 void lt_quantize_int8(int64_t n, int64_t k, const float *w, int8_t *codes, float *scale);

@@ -144,23 +144,45 @@ static inline __attribute__((always_inline)) void widen(int64_t n, const char *x
 void lt_f16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, half_8); }
 void lt_bf16_to_f32(int64_t n, const void *x, float *y) { widen(n, x, y, bfloat_8); }
 
-static inline void round_8(const float *x, void *y)
+/* In the upper half of each float, what a bf16 holds; the lower half is still to be cut off. */
+static inline void rounded_8(const float *x, u32x8 *out)
 {
     u32x8 bits;
     memcpy(&bits, x, sizeof bits);
-    u32x8 even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, nan = (u32x8)((bits & 0x7fffffff) > 0x7f800000);
-    u16x8 out = __builtin_convertvector((nan & ((bits >> 16) | 0x40)) | (~nan & even), u16x8);
+    const u32x8 even = bits + 0x7fff + ((bits >> 16) & 1), nan = (u32x8)((bits & 0x7fffffff) > 0x7f800000);
+    *out = (nan & (bits | 0x400000)) | (~nan & even);
+}
+
+/* Neighbours' upper halves are shuffled together: GCC 12 narrows a vector one element at a time. */
+static inline void narrow_8(const float *x, void *y)
+{
+    typedef uint16_t u16x16 __attribute__((vector_size(32)));
+    u32x8 rounded;
+    rounded_8(x, &rounded);
+    const u16x16 halves = (u16x16)rounded;
+    const u16x8 out = __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15);
     memcpy(y, &out, sizeof out);
 }
 
-void lt_f32_to_bf16(int64_t n, const float *x, void *y)
+static inline void round_8(const float *x, void *y)
+{
+    u32x8 out;
+    rounded_8(x, &out);
+    out &= 0xffff0000;
+    memcpy(y, &out, sizeof out);
+}
+
+static inline __attribute__((always_inline)) void from_floats(int64_t n, const float *x, char *y, size_t elem, void (*eight)(const float *, void *))
 {
     int64_t i = 0;
-    for (; i + 8 <= n; i += 8) round_8(x + i, (char *)y + 2 * i);
+    for (; i + 8 <= n; i += 8) eight(x + i, y + (size_t)i * elem);
     if (i == n) return;
     float in[8] = {0};
-    char out[16];
+    char out[32];
     memcpy(in, x + i, (size_t)(n - i) * sizeof *in);
-    round_8(in, out);
-    memcpy((char *)y + 2 * i, out, (size_t)(n - i) * 2);
+    eight(in, out);
+    memcpy(y + (size_t)i * elem, out, (size_t)(n - i) * elem);
 }
+
+void lt_f32_to_bf16(int64_t n, const float *x, void *y) { from_floats(n, x, y, 2, narrow_8); }
+void lt_round_to_bf16(int64_t n, const float *x, float *y) { from_floats(n, x, (char *)y, 4, round_8); }

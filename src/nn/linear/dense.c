@@ -34,16 +34,6 @@ static lt_tensor *run(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epi
     return lt_gemm(cx, x, l->packed, l->out, &g, e ? e->out : NULL);
 }
 
-static void round_to_bf16(int64_t n, const float *x, float *y)
-{
-    uint16_t piece[256];
-    for (int64_t i = 0; i < n; i += 256) {
-        const int64_t m = n - i < 256 ? n - i : 256;
-        lt_f32_to_bf16(m, x + i, piece);
-        lt_bf16_to_f32(m, piece, y + i);
-    }
-}
-
 /* A row of the plain weight, which may lie in memory as bf16. */
 static void read_row(const lt_linear *l, int64_t id, void *to)
 {
@@ -51,7 +41,7 @@ static void read_row(const lt_linear *l, int64_t id, void *to)
     const size_t row = (size_t)l->in * lt_dtype_size(w->dtype);
     const char *from = (const char *)w->data + (size_t)id * row;
     if (w->dtype == LT_BF16) lt_bf16_to_f32(l->in, from, to);
-    else if (l->rounded) round_to_bf16(l->in, (const float *)from, to);
+    else if (l->rounded) lt_round_to_bf16(l->in, (const float *)from, to);
     else memcpy(to, from, row);
 }
 
@@ -72,7 +62,7 @@ static bool round_weight(lt_ctx *cx, lt_linear *l)
     lt_param rounded = l->weight;
     rounded.owned = NULL;
     if (!lt_param_make(cx, &rounded, LT_F32)) return false;
-    round_to_bf16(l->out * l->in, l->weight.value.data, rounded.value.data);
+    lt_round_to_bf16(l->out * l->in, l->weight.value.data, rounded.value.data);
     lt_param_drop(&l->weight);
     l->weight = rounded;
     return true;
