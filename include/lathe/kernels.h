@@ -143,6 +143,18 @@ typedef struct lt_kernels {
     void (*col_sum)(int64_t rows, int64_t cols, const void *x, int64_t stride, void *out);
     void (*col_max)(int64_t rows, int64_t cols, const void *x, int64_t stride, void *out);
 
+    /* Gradients. What is added to dgamma and dbeta [cols] is added row after row; each may be NULL, and so may dx. */
+    void (*transpose)(int64_t rows, int64_t cols, const void *x, int64_t x_stride, void *y, int64_t y_stride); /* y[c][r] = x[r][c] */
+    void (*axpy)(int64_t n, double a, const void *x, void *y);                                                  /* y += a x */
+    double (*sum_squares)(int64_t n, const void *x);
+    void (*act_back)(lt_act act, int64_t n, const void *x, const void *dy, void *dx); /* dx = dy act'(x); dx may be dy */
+    void (*layer_norm_back)(int64_t rows, int64_t cols, const void *x, const void *gamma, double eps, const void *dy, void *dx, void *dgamma, void *dbeta);
+    void (*rms_norm_back)(int64_t rows, int64_t cols, const void *x, const void *gamma, double eps, const void *dy, void *dx, void *dgamma);
+    void (*softmax_back)(int64_t rows, int64_t cols, const void *y, const void *dy, double scale, void *dx); /* scale · that of y; dx may be dy */
+    void (*l2_normalize_back)(int64_t rows, int64_t cols, const void *x, double eps, const void *dy, void *dx);
+    /* loss[r] = log Σ e^x - x[label]; dx = softmax(x) - onehot(label), and may be x or NULL. A negative label: zeros. */
+    void (*cross_entropy)(int64_t rows, int64_t cols, const void *x, const int32_t *label, void *loss, void *dx);
+
     const lt_product *product[LT_PRODUCTS]; /* f32 tables have all of them */
     /* As attend, on q, k, v and out of bf16, with scores and sums in f32; NULL where the machine does not multiply bf16. Takes even dim
      * and value_dim; bias gets f32 scores. */

@@ -27,7 +27,8 @@ typedef struct lt_tensor { /* belongs to the scope it was made in */
     int64_t stride[LT_MAX_RANK]; /* in elements */
     void *data;
     const lt_coded_rows *coded;        /* not NULL: rows in the form of a product with weights of fewer bits, which only that product reads */
-    int node;                    /* its place on its context's tape; 0: not recorded */
+    int node;                    /* its place on its context's tape; 0: nothing behind it is differentiated */
+    struct lt_tensor *grad;      /* not NULL: a leaf that is differentiated; backward adds its gradient here (same shape, contiguous) */
     lt_param *param;             /* a weight, shared by all threads: no op writes to it */
 } lt_tensor;
 
@@ -103,18 +104,22 @@ lt_tensor *lt_code_rows(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_cod
 lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how, const void *packed, int64_t n,
                           const lt_gemm_epilogue *e, lt_tensor *out);
 
+/* Losses → [1], `factor` times the sum over rows. x [n, classes]; a label below 0, a target of NaN: not counted. Targets are constants. */
+lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor);
+lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor); /* each class for itself; targets 0 … 1 */
+lt_tensor *lt_squared_error(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor);
+
 /* ---- the tape -------------------------------------------------------------------------------------------------- */
 
-/* While a tape records, each op leaves a node (op, inputs, output) and scopes free nothing. Gradients are ops again; an op
- * that has none is refused by name when its gradient is wanted, never silently zero. */
+/* While a tape records, each op that reads something differentiated (a leaf with `grad`, or what was made of one) leaves a node (op, inputs,
+ * output), and scopes free nothing. Gradients are computed by each op's `back`; an op that has none is refused by name when a gradient is wanted
+ * through it, never silently zero. Gradients of gradients are refused: while backward runs, nothing is recorded. */
 typedef struct lt_node lt_node;
-typedef bool lt_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx); /* dx[i] is made where wanted */
-typedef lt_tensor *lt_compose(lt_ctx *cx, const lt_node *node);
+/* dy: of the output. dx[i] is made (lt_gradient) for every input i that lt_wants, or added to its leaf there and then, and left NULL. */
+typedef bool lt_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx);
 typedef struct lt_op {
     const char *name;
-    lt_back *back;        /* gradients of the wanted inputs, in ops; or … */
-    lt_back *back_kernel; /* … a fused kernel, first order only, and */
-    lt_compose *compose;  /* the same value in smaller ops, for the second */
+    lt_back *back; /* NULL: none */
 } lt_op;
 enum { LT_NODE_INPUTS = 8 };
 struct lt_node {
@@ -129,6 +134,10 @@ void lt_tape_end(lt_ctx *cx); /* forgets the nodes; what scopes held back is fre
 bool lt_recording(const lt_ctx *cx);
 int lt_tape_size(const lt_ctx *cx);
 const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
+/* Adds d(Σ dy · y)/d(leaf) to every leaf behind y. dy NULL: ones. May be called several times on one tape. */
+bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy);
+/* x itself, to what follows a constant: gradients stop here. */
+lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x);
 
 #ifdef __cplusplus
 }

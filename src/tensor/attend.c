@@ -1,6 +1,6 @@
 /* Attention over ragged sequences: one entry for every pattern. Each (sequence, head, block of queries) is one item of work; items
  * are taken longest first, so that threads finish together (the grouped scheduling of ByteTransformer, Zhai et al. 2023). */
-#include "tensor/tensor.h"
+#include "tensor/attend.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -16,26 +16,13 @@ typedef struct attention {
     const lt_seqs *qs, *ks;
     const lt_tensor *q, *k, *v;
     lt_tensor *out;
-    int group; /* query heads that share a key head */
     item *items;
 } attention;
 
-static const void *at(const lt_tensor *t, int64_t row, int64_t col)
-{
-    return (const char *)t->data + (size_t)(row * t->stride[0] + col) * lt_dtype_size(t->dtype);
-}
-
 /* Sequences whose last keys only fill up a fixed shape (the padded baseline): they are computed and then masked. */
-typedef struct masked {
-    int32_t keys; /* real ones */
-    bool f64;
-    lt_bias_fn *inner;
-    const void *inner_arg;
-} masked;
-
 static void mask_keys(const void *arg, int64_t head, int64_t q0, int64_t nq, int64_t k0, int64_t nk, void *scores, int64_t stride)
 {
-    const masked *m = arg;
+    const lt_masked_keys *m = arg;
     if (m->inner) m->inner(m->inner_arg, head, q0, nq, k0, nk, scores, stride);
     for (int64_t i = 0; i < nq; i++)
         for (int64_t j = m->keys > k0 ? m->keys - k0 : 0; j < nk; j++) {
@@ -44,35 +31,43 @@ static void mask_keys(const void *arg, int64_t head, int64_t q0, int64_t nq, int
         }
 }
 
-static void attend_item(const attention *a, const item *it, void *scratch)
+lt_attend_args lt_attend_head(const lt_attend_spec *spec, const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, int32_t seq, int32_t head,
+                              lt_masked_keys *mask)
 {
-    const lt_attend_spec *spec = a->spec;
-    const int64_t q_row = a->qs->offset[it->seq], k_row = a->ks->offset[it->seq], kv_col = (int64_t)(it->head / a->group) * spec->dim;
+    const lt_seqs *qs = spec->q, *ks = spec->k ? spec->k : spec->q;
+    const int group = spec->kv_heads ? spec->heads / spec->kv_heads : 1;
+    const int64_t q_row = qs->offset[seq], k_row = ks->offset[seq], kv_col = (int64_t)(head / group) * spec->dim;
     lt_attend_args args = {
-        .q = at(a->q, q_row, (int64_t)it->head * spec->dim),
-        .k = at(a->k, k_row, kv_col),
-        .v = at(a->v, k_row, kv_col),
-        .out = (void *)at(a->out, q_row, (int64_t)it->head * spec->dim),
-        .q_stride = a->q->stride[0],
-        .k_stride = a->k->stride[0],
-        .v_stride = a->v->stride[0],
-        .out_stride = a->out->stride[0],
-        .nk = a->ks->offset[it->seq + 1] - k_row,
+        .q = lt_attend_at(q, q_row, (int64_t)head * spec->dim),
+        .k = lt_attend_at(k, k_row, kv_col),
+        .v = lt_attend_at(v, k_row, kv_col),
+        .q_stride = q->stride[0],
+        .k_stride = k->stride[0],
+        .v_stride = v->stride[0],
+        .nk = ks->offset[seq + 1] - k_row,
         .dim = spec->dim,
         .value_dim = spec->dim,
         .scale = spec->scale,
         .causal = spec->causal,
-        .nq_total = a->qs->offset[it->seq + 1] - q_row,
-        .head = it->head,
+        .nq_total = qs->offset[seq + 1] - q_row,
+        .head = head,
         .bias = spec->bias,
-        .bias_arg = spec->bias ? (const char *)spec->bias_arg + (size_t)it->seq * spec->bias_arg_size : NULL,
+        .bias_arg = spec->bias ? (const char *)spec->bias_arg + (size_t)seq * spec->bias_arg_size : NULL,
     };
-    masked m = {.f64 = a->q->dtype == LT_F64, .inner = args.bias, .inner_arg = args.bias_arg};
-    if (a->ks->keys) {
-        m.keys = a->ks->keys[it->seq];
+    if (ks->keys) {
+        *mask = (lt_masked_keys){.keys = ks->keys[seq], .f64 = q->dtype == LT_F64, .inner = args.bias, .inner_arg = args.bias_arg};
         args.bias = mask_keys;
-        args.bias_arg = &m;
+        args.bias_arg = mask;
     }
+    return args;
+}
+
+static void attend_item(const attention *a, const item *it, void *scratch)
+{
+    lt_masked_keys mask;
+    lt_attend_args args = lt_attend_head(a->spec, a->q, a->k, a->v, it->seq, it->head, &mask);
+    args.out = lt_attend_at(a->out, a->qs->offset[it->seq], (int64_t)it->head * a->spec->dim);
+    args.out_stride = a->out->stride[0];
     (a->q->dtype == LT_BF16 ? a->kn->attend_bf16 : a->kn->attend)(&args, it->q0, it->nq, scratch);
 }
 
@@ -142,7 +137,7 @@ static bool run_longest_first(lt_ctx *cx, attention *a)
     return done;
 }
 
-static const lt_op op_attend = {.name = "attend"};
+static const lt_op op_attend = {"attend", lt_attend_back};
 
 lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attend_spec *spec)
 {
@@ -154,7 +149,7 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
         k->shape[1] != (int64_t)kv_heads * spec->dim || v->shape[1] != k->shape[1] || kv_heads < 1 || spec->heads % kv_heads)
         return lt_fail(cx, LT_ERR_USAGE, "attend: q %s, k %s, v %s with %d and %d heads of %d, %d and %d sequences", lt_shape(cx, q), lt_shape(cx, k),
                        lt_shape(cx, v), spec->heads, kv_heads, spec->dim, spec->q->n, ks->n);
-    attention a = {.kn = lt_kernels_of(cx, q->dtype == LT_BF16 ? LT_F32 : q->dtype), .spec = spec, .qs = spec->q, .ks = ks, .q = q, .k = k, .v = v, .group = spec->heads / kv_heads};
+    attention a = {.kn = lt_kernels_of(cx, q->dtype == LT_BF16 ? LT_F32 : q->dtype), .spec = spec, .qs = spec->q, .ks = ks, .q = q, .k = k, .v = v};
     a.out = a.kn ? lt_tensor_2d(cx, q->dtype, q->shape[0], q->shape[1]) : NULL;
     if (!a.out) return NULL;
     if (q->dtype == LT_BF16 && (!a.kn->attend_bf16 || spec->dim % 2)) return lt_fail(cx, LT_ERR_UNSUPPORTED, "attend: no bf16 kernel for this machine and heads of %d", spec->dim);

@@ -80,7 +80,7 @@ static bool is_row_of(lt_ctx *cx, const char *op, const lt_tensor *x, const lt_t
     return fits || lt_fail_if(cx, true, LT_ERR_USAGE, "%s: %s and a row %s", op, lt_shape(cx, x), lt_shape(cx, row));
 }
 
-/* ---- the ops ---- */
+/* ---- what each does to its rows ---- */
 
 static void rows_add(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->add(n * w->cols, x, y, out); }
 static void rows_mul(const rowwise *w, int64_t n, const void *x, const void *y, void *out) { w->kn->mul(n * w->cols, x, y, out); }
@@ -98,9 +98,132 @@ static void rows_layer_norm(const rowwise *w, int64_t n, const void *x, const vo
     w->kn->layer_norm(n, w->cols, x, w->gamma, w->beta, w->number, out);
 }
 
-static const lt_op op_add = {.name = "add"}, op_mul = {.name = "mul"}, op_scale = {.name = "scale"}, op_add_row = {.name = "add_row"},
-                   op_act = {.name = "activate"}, op_softmax = {.name = "softmax"}, op_l2 = {.name = "l2_normalize"}, op_rms = {.name = "rms_norm"},
-                   op_layer_norm = {.name = "layer_norm"};
+/* ---- their gradients ---- */
+
+/* dx = f(dy, x) for one wanted input: the same loop as forward, into the gradient's room. x NULL: f reads dy alone. */
+static bool back_rows(lt_ctx *cx, const lt_node *node, int i, rowwise *w, double work, lt_tensor *dy, lt_tensor *x, lt_tensor **dx)
+{
+    if (!lt_wants(node, i)) return true;
+    w->kn = lt_kernels_of(cx, dy->dtype);
+    lt_tensor *plain = x ? lt_contiguous(cx, x) : NULL;
+    dx[i] = w->kn && (plain || !x) ? lt_gradient(cx, node, i) : NULL;
+    if (!dx[i]) return false;
+    w->x = dy->data;
+    w->y = x ? plain->data : NULL;
+    w->out = dx[i]->data;
+    w->cols = lt_cols_of(dy);
+    return lt_over_rows(cx, lt_rows_of(dy), work * (double)w->cols, run_rows, w);
+}
+
+static double number_of(const lt_node *node) { return *(const double *)node->attributes; }
+
+static bool back_add(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    for (int i = 0; i < 2; i++)
+        if (lt_wants(node, i)) dx[i] = lt_gradient_same(dy);
+    return true;
+}
+
+static bool back_mul(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_rows(cx, node, 0, &(rowwise){.rows = rows_mul}, 1, dy, node->in[1], dx) &&
+           back_rows(cx, node, 1, &(rowwise){.rows = rows_mul}, 1, dy, node->in[0], dx);
+}
+
+static bool back_scale(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_rows(cx, node, 0, &(rowwise){.rows = rows_scale, .number = number_of(node)}, 1, dy, NULL, dx);
+}
+
+static void rows_act_back(const rowwise *w, int64_t n, const void *dy, const void *x, void *dx) { w->kn->act_back(w->act, n * w->cols, x, dy, dx); }
+
+static bool back_act(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_rows(cx, node, 0, &(rowwise){.rows = rows_act_back, .act = (lt_act)number_of(node)}, 12, dy, node->in[0], dx);
+}
+
+static void rows_softmax_back(const rowwise *w, int64_t n, const void *dy, const void *y, void *dx) { w->kn->softmax_back(n, w->cols, y, dy, 1, dx); }
+
+static bool back_softmax(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_rows(cx, node, 0, &(rowwise){.rows = rows_softmax_back}, 4, dy, node->out, dx);
+}
+
+static void rows_l2_back(const rowwise *w, int64_t n, const void *dy, const void *x, void *dx)
+{
+    w->kn->l2_normalize_back(n, w->cols, x, w->number, dy, dx);
+}
+
+static bool back_l2(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_rows(cx, node, 0, &(rowwise){.rows = rows_l2_back, .number = number_of(node)}, 4, dy, node->in[0], dx);
+}
+
+/* Where the gradient of input i, a row, is summed: the leaf's own, or new room. */
+static void *row_gradient(lt_ctx *cx, const lt_node *node, int i, lt_tensor **dx)
+{
+    if (i >= node->n_in || !lt_wants(node, i)) return NULL;
+    lt_tensor *leaf = lt_leaf(node, i);
+    if (!leaf) leaf = dx[i] = lt_gradient_zero(cx, node, i);
+    return leaf ? leaf->data : NULL;
+}
+
+typedef struct norm_back {
+    const lt_kernels *kn;
+    bool rms;
+    int64_t cols;
+    const char *x, *dy;
+    char *dx;
+    const void *gamma;
+    double eps;
+} norm_back;
+
+static void sum_norm_back(void *arg, int64_t begin, int64_t n, void *const *out)
+{
+    const norm_back *b = arg;
+    const size_t at = (size_t)(begin * b->cols) * b->kn->elem;
+    if (b->rms) b->kn->rms_norm_back(n, b->cols, b->x + at, b->gamma, b->eps, b->dy + at, b->dx ? b->dx + at : NULL, out[0]);
+    else b->kn->layer_norm_back(n, b->cols, b->x + at, b->gamma, b->eps, b->dy + at, b->dx ? b->dx + at : NULL, out[0], out[1]);
+}
+
+static bool back_norm(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx, bool rms)
+{
+    lt_tensor *x = lt_contiguous(cx, node->in[0]), *gamma = node->n_in > 1 ? node->in[1] : NULL;
+    norm_back b = {.kn = lt_kernels_of(cx, dy->dtype), .rms = rms, .cols = lt_cols_of(dy), .x = x ? x->data : NULL, .dy = dy->data,
+                   .gamma = gamma ? gamma->data : NULL, .eps = number_of(node)};
+    void *into[2] = {row_gradient(cx, node, 1, dx), rms ? NULL : row_gradient(cx, node, 2, dx)};
+    if (lt_wants(node, 0)) dx[0] = lt_gradient(cx, node, 0);
+    b.dx = dx[0] ? dx[0]->data : NULL;
+    return b.kn && x && lt_ok(cx) && lt_sum_over_rows(cx, b.kn, lt_rows_of(dy), b.cols, rms ? 1 : 2, into, sum_norm_back, &b);
+}
+
+static bool back_layer_norm(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx) { return back_norm(cx, node, dy, dx, false); }
+static bool back_rms(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx) { return back_norm(cx, node, dy, dx, true); }
+
+static void sum_plain(void *arg, int64_t begin, int64_t n, void *const *out)
+{
+    const norm_back *b = arg;
+    b->kn->col_sum(n, b->cols, b->x + (size_t)(begin * b->cols) * b->kn->elem, b->cols, out[0]);
+}
+
+bool lt_sum_rows_into(lt_ctx *cx, const lt_tensor *x, void *row)
+{
+    norm_back b = {.kn = lt_kernels_of(cx, x->dtype), .cols = lt_cols_of(x), .x = x->data};
+    return b.kn && lt_sum_over_rows(cx, b.kn, lt_rows_of(x), b.cols, 1, &row, sum_plain, &b);
+}
+
+static bool back_add_row(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    if (lt_wants(node, 0)) dx[0] = lt_gradient_same(dy);
+    void *row = row_gradient(cx, node, 1, dx);
+    return lt_ok(cx) && (!row || lt_sum_rows_into(cx, dy, row));
+}
+
+/* ---- the ops ---- */
+
+static const lt_op op_add = {"add", back_add}, op_mul = {"mul", back_mul}, op_scale = {"scale", back_scale}, op_add_row = {"add_row", back_add_row},
+                   op_act = {"activate", back_act}, op_softmax = {"softmax", back_softmax}, op_l2 = {"l2_normalize", back_l2},
+                   op_rms = {"rms_norm", back_rms}, op_layer_norm = {"layer_norm", back_layer_norm};
 
 lt_tensor *lt_add(lt_ctx *cx, lt_tensor *x, lt_tensor *y)
 {

@@ -56,7 +56,7 @@ static bool multiply(lt_ctx *cx, product *g)
     return true;
 }
 
-static const lt_op op_matmul = {.name = "matmul"}, op_matmul_t = {.name = "matmul_t"}, op_gemm = {.name = "gemm"};
+static const lt_op op_gemm = {.name = "gemm"};
 
 lt_tensor *lt_gemm(lt_ctx *cx, lt_tensor *x, const void *packed, int64_t n, const lt_gemm_epilogue *e, lt_tensor *out)
 {
@@ -158,25 +158,94 @@ lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_c
 
 /* ---- both operands plain ---- */
 
-/* a [m, k] · B, B's element (column j, k-index i) at j*stride_n + i*stride_k. */
+typedef struct packing {
+    const lt_kernels *kn;
+    int64_t n, k, stride_n, stride_k, panels; /* panels of one job */
+    const char *b;
+    char *packed;
+} packing;
+
+static void pack_some(void *arg, lt_ctx *cx, int64_t i)
+{
+    const packing *p = arg;
+    const int64_t first = i * p->panels * p->kn->nr, n = p->n - first < p->panels * p->kn->nr ? p->n - first : p->panels * p->kn->nr;
+    p->kn->pack(n, p->k, offset(p->b, first * p->stride_n, p->kn->elem), p->stride_n, p->stride_k, (void *)offset(p->packed, first * p->k, p->kn->elem));
+}
+
+/* c [m, n] = a [m, k] · B, B's element (column j, k-index i) at j*stride_n + i*stride_k; added to what is in c where `add` says so. */
+static bool multiply_plain(lt_ctx *cx, product *g, const void *b, int64_t stride_n, int64_t stride_k, bool add)
+{
+    packing p = {.kn = g->kn, .n = g->n, .k = g->k, .stride_n = stride_n, .stride_k = stride_k, .b = b};
+    p.panels = (1 << 16) / (g->k * g->kn->nr + 1) + 1; /* some 20 µs a job */
+    lt_scope scratch = lt_open(cx, NULL);
+    g->packed = p.packed = lt_alloc(cx, lt_packed_bytes(g->kn, g->n, g->k));
+    g->e = &(lt_gemm_epilogue){.residual = add ? g->c : NULL, .residual_stride = g->c_stride};
+    const bool done = p.packed && lt_parallel(cx, (lt_panels(g->kn, g->n) + p.panels - 1) / p.panels, pack_some, &p) && multiply(cx, g);
+    lt_end(cx, scratch);
+    return done;
+}
+
+typedef struct turning {
+    const lt_kernels *kn;
+    const lt_tensor *x;
+    char *y;
+} turning;
+
+enum { TURN_COLS = 64 };
+
+static void turn_some(void *arg, lt_ctx *cx, int64_t i)
+{
+    const turning *t = arg;
+    const int64_t rows = t->x->shape[0], first = i * TURN_COLS, n = t->x->shape[1] - first < TURN_COLS ? t->x->shape[1] - first : TURN_COLS;
+    t->kn->transpose(rows, n, offset(t->x->data, first, t->kn->elem), t->x->stride[0], (void *)offset(t->y, first * rows, t->kn->elem), rows);
+}
+
+/* [rows, cols] → [cols, rows], scoped. */
+static const void *turned(lt_ctx *cx, const lt_kernels *kn, const lt_tensor *x)
+{
+    turning t = {.kn = kn, .x = x, .y = lt_alloc_array(cx, lt_count(x), kn->elem)};
+    return t.y && lt_parallel(cx, (x->shape[1] + TURN_COLS - 1) / TURN_COLS, turn_some, &t) ? t.y : NULL;
+}
+
 static lt_tensor *pack_and_multiply(lt_ctx *cx, lt_tensor *a, lt_tensor *b, int64_t n, int64_t stride_n, int64_t stride_k)
 {
     const lt_kernels *kn = lt_kernels_of(cx, a->dtype);
     lt_tensor *out = kn ? lt_tensor_2d(cx, a->dtype, a->shape[0], n) : NULL;
     if (!out) return NULL;
-    lt_scope scratch = lt_open(cx, NULL);
-    int64_t k = a->shape[1];
-    void *packed = lt_alloc(cx, lt_packed_bytes(kn, n, k));
-    bool done = packed != NULL;
-    if (done) {
-        kn->pack(n, k, b->data, stride_n, stride_k, packed);
-        product g = {.kn = kn, .m = a->shape[0], .n = n, .k = k, .a = a->data, .a_stride = a->stride[0], .packed = packed, .c = out->data, .c_stride = n,
-                     .e = &(lt_gemm_epilogue){0}};
-        done = multiply(cx, &g);
-    }
-    lt_end(cx, scratch);
-    return done ? out : NULL;
+    product g = {.kn = kn, .m = a->shape[0], .n = n, .k = a->shape[1], .a = a->data, .a_stride = a->stride[0], .c = out->data, .c_stride = n};
+    return multiply_plain(cx, &g, b->data, stride_n, stride_k, false) ? out : NULL;
 }
+
+/* The gradient of input i as a · B, straight into a leaf or into room of its own. */
+static bool back_product(lt_ctx *cx, const lt_node *node, int i, lt_tensor **dx, const void *a, int64_t a_stride, int64_t k, const lt_tensor *b,
+                         int64_t stride_n, int64_t stride_k)
+{
+    lt_tensor *leaf = lt_leaf(node, i), *to = leaf ? leaf : (dx[i] = lt_gradient(cx, node, i));
+    const lt_kernels *kn = lt_kernels_of(cx, b->dtype);
+    if (!to || !kn || !a) return false;
+    product g = {.kn = kn, .m = to->shape[0], .n = to->shape[1], .k = k, .a = a, .a_stride = a_stride, .c = to->data, .c_stride = to->stride[0]};
+    return multiply_plain(cx, &g, b->data, stride_n, stride_k, leaf != NULL);
+}
+
+/* y = a b: da = dy bᵀ, db = aᵀ dy. */
+static bool back_matmul(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    const lt_tensor *a = node->in[0], *b = node->in[1];
+    const lt_kernels *kn = lt_kernels_of(cx, dy->dtype);
+    return kn && (!lt_wants(node, 0) || back_product(cx, node, 0, dx, dy->data, dy->stride[0], dy->shape[1], b, b->stride[0], 1)) &&
+           (!lt_wants(node, 1) || back_product(cx, node, 1, dx, turned(cx, kn, a), a->shape[0], a->shape[0], dy, 1, dy->stride[0]));
+}
+
+/* y = a bᵀ: da = dy b, db = dyᵀ a. */
+static bool back_matmul_t(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    const lt_tensor *a = node->in[0], *b = node->in[1];
+    const lt_kernels *kn = lt_kernels_of(cx, dy->dtype);
+    return kn && (!lt_wants(node, 0) || back_product(cx, node, 0, dx, dy->data, dy->stride[0], dy->shape[1], b, 1, b->stride[0])) &&
+           (!lt_wants(node, 1) || back_product(cx, node, 1, dx, turned(cx, kn, dy), dy->shape[0], dy->shape[0], a, 1, a->stride[0]));
+}
+
+static const lt_op op_matmul = {"matmul", back_matmul}, op_matmul_t = {"matmul_t", back_matmul_t};
 
 static bool are_matrices(lt_ctx *cx, const char *op, const lt_tensor *a, const lt_tensor *b, int inner)
 {

@@ -1,21 +1,39 @@
-/* The tape: while it records, every op leaves a node, and scopes free nothing, so that a backward pass finds what it needs. Nodes
- * are numbered from 1 in the order of computing. */
+/* The tape: while it records, every op that reads something differentiated leaves a node, and scopes free nothing, so that a backward pass finds
+ * what it needs. Nodes are numbered from 1 in the order of computing; backward walks them in reverse (Linnainmaa 1970). Gradients live in
+ * memory of the tape's own that is handed back as soon as an op has read it, so few exist at a time, and the next step finds it warm. */
 #include "base/ctx.h"
 #include "tensor/tensor.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct room { /* of one gradient */
+    lt_tensor tensor; /* first: a tensor's address is its room's */
+    struct room *next;
+    void *data; /* 64-aligned, behind the header */
+    size_t bytes;
+    int users;
+} room;
+
 struct tape {
     lt_node *node;
     int n, capacity;
     lt_scope scope; /* what was open at begin */
+    lt_tensor **slot; /* gradients of outputs while backward runs; slot[0] is not used */
+    int slots;
+    room *idle;
 };
 
 static void tape_free(void *p)
 {
     struct tape *t = p;
-    if (t) free(t->node);
+    if (!t) return;
+    for (room *r = t->idle, *next; r; r = next) {
+        next = r->next;
+        free(r);
+    }
+    free(t->slot);
+    free(t->node);
     free(t);
 }
 
@@ -50,9 +68,14 @@ int lt_tape_size(const lt_ctx *cx) { return cx->tape ? ((struct tape *)cx->tape)
 
 const lt_node *lt_tape_node(const lt_ctx *cx, int i) { return i >= 1 && i <= lt_tape_size(cx) ? &((struct tape *)cx->tape)->node[i - 1] : NULL; }
 
+static bool differentiated(const lt_tensor *t) { return t && (t->grad || t->node); }
+
 lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
 {
     if (!out || !cx->recording) return out;
+    bool any = false;
+    for (int i = 0; i < n_in; i++) any |= differentiated(in[i]);
+    if (!any) return out;
     struct tape *t = cx->tape;
     if (t->n == t->capacity) {
         int more = t->capacity ? 2 * t->capacity : 256;
@@ -71,4 +94,225 @@ lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_t
     }
     out->node = ++t->n;
     return out;
+}
+
+lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x)
+{
+    lt_tensor *t = x ? lt_alloc(cx, sizeof *t) : NULL;
+    if (!t) return NULL;
+    *t = *x;
+    t->node = 0;
+    t->grad = NULL;
+    t->param = NULL;
+    return t;
+}
+
+/* ---- room for gradients ---- */
+
+/* The smallest idle room that is large enough, and not wastefully so; else a new one. */
+static room *room_take(lt_ctx *cx, size_t bytes)
+{
+    struct tape *t = cx->tape;
+    room **best = NULL;
+    for (room **r = &t->idle; *r; r = &(*r)->next)
+        if ((*r)->bytes >= bytes && (*r)->bytes <= 2 * bytes + 4096 && (!best || (*r)->bytes < (*best)->bytes)) best = r;
+    room *r = best ? *best : NULL;
+    if (r) {
+        *best = r->next;
+        return r;
+    }
+    enum { ALIGN = 64 };
+    r = bytes < SIZE_MAX / 2 ? malloc(sizeof *r + ALIGN + bytes) : NULL;
+    if (!r) return lt_fail(cx, LT_ERR_MEMORY, "no memory for a gradient of %zu bytes", bytes);
+    *r = (room){.bytes = bytes, .data = (void *)(((uintptr_t)(r + 1) + ALIGN - 1) / ALIGN * ALIGN)};
+    return r;
+}
+
+static lt_tensor *gradient_like(lt_ctx *cx, const lt_tensor *x)
+{
+    room *r = room_take(cx, (size_t)lt_count(x) * lt_dtype_size(x->dtype));
+    if (!r) return NULL;
+    r->users = 1;
+    r->tensor = (lt_tensor){.dtype = x->dtype, .rank = x->rank, .data = r->data};
+    int64_t stride = 1;
+    for (int i = LT_MAX_RANK - 1; i >= 0; i--) {
+        r->tensor.shape[i] = i < x->rank ? x->shape[i] : 1;
+        r->tensor.stride[i] = stride;
+        stride *= r->tensor.shape[i];
+    }
+    return &r->tensor;
+}
+
+static void release(lt_ctx *cx, lt_tensor *g)
+{
+    room *r = (room *)g;
+    struct tape *t = cx->tape;
+    if (!r || --r->users) return;
+    r->next = t->idle;
+    t->idle = r;
+}
+
+bool lt_wants(const lt_node *node, int i) { return differentiated(node->in[i]); }
+lt_tensor *lt_leaf(const lt_node *node, int i) { return node->in[i]->grad; }
+lt_tensor *lt_gradient(lt_ctx *cx, const lt_node *node, int i) { return gradient_like(cx, node->in[i]); }
+
+lt_tensor *lt_gradient_zero(lt_ctx *cx, const lt_node *node, int i)
+{
+    lt_tensor *g = lt_gradient(cx, node, i);
+    if (g) memset(g->data, 0, (size_t)lt_count(g) * lt_dtype_size(g->dtype));
+    return g;
+}
+
+lt_tensor *lt_gradient_same(lt_tensor *dy)
+{
+    ((room *)dy)->users++;
+    return dy;
+}
+
+/* ---- sums ---- */
+
+typedef struct summing {
+    const lt_kernels *kn;
+    double a;
+    const char *x;
+    char *y;
+    int64_t n;
+} summing;
+
+enum { SUM_PIECE = 1 << 15 };
+
+static void add_piece(void *arg, lt_ctx *cx, int64_t i)
+{
+    const summing *s = arg;
+    const int64_t begin = i * SUM_PIECE, n = s->n - begin < SUM_PIECE ? s->n - begin : SUM_PIECE;
+    const size_t at = (size_t)begin * s->kn->elem;
+    if (s->a == 1) s->kn->add(n, s->y + at, s->x + at, s->y + at);
+    else s->kn->axpy(n, s->a, s->x + at, s->y + at);
+}
+
+bool lt_accumulate(lt_ctx *cx, double a, const lt_tensor *x, lt_tensor *y)
+{
+    summing s = {.kn = lt_kernels_of(cx, y->dtype), .a = a, .x = x->data, .y = y->data, .n = lt_count(y)};
+    return s.kn && lt_parallel(cx, (s.n + SUM_PIECE - 1) / SUM_PIECE, add_piece, &s);
+}
+
+typedef struct row_sums {
+    int64_t rows, per;
+    int n_out;
+    size_t bytes;
+    char *partial; /* [chunks][n_out][cols] */
+    lt_sum_job *job;
+    void *arg;
+} row_sums;
+
+enum { SUM_OUTPUTS = 2 };
+
+static void sum_chunk(void *arg, lt_ctx *cx, int64_t i)
+{
+    const row_sums *s = arg;
+    void *out[SUM_OUTPUTS] = {0};
+    char *mine = s->partial + (size_t)i * (size_t)s->n_out * s->bytes;
+    memset(mine, 0, (size_t)s->n_out * s->bytes);
+    for (int o = 0; o < s->n_out; o++) out[o] = mine + (size_t)o * s->bytes;
+    s->job(s->arg, i * s->per, s->rows - i * s->per < s->per ? s->rows - i * s->per : s->per, out);
+}
+
+bool lt_sum_over_rows(lt_ctx *cx, const lt_kernels *kn, int64_t rows, int64_t cols, int n_out, void *const *into, lt_sum_job *job, void *arg)
+{
+    if (rows <= 0) return true;
+    row_sums s = {.rows = rows, .per = 128, .n_out = n_out, .bytes = (size_t)cols * kn->elem, .job = job, .arg = arg};
+    const int64_t chunks = (rows + s.per - 1) / s.per;
+    lt_scope scope = lt_open(cx, NULL);
+    s.partial = lt_alloc_array(cx, chunks * n_out, s.bytes);
+    const bool done = s.partial && lt_parallel(cx, chunks, sum_chunk, &s);
+    for (int64_t i = 0; done && i < chunks; i++)
+        for (int o = 0; o < n_out; o++)
+            if (into[o]) kn->add(cols, into[o], s.partial + (size_t)(i * n_out + o) * s.bytes, into[o]);
+    lt_end(cx, scope);
+    return done;
+}
+
+/* ---- backward ---- */
+
+/* Takes over the caller's share of g. */
+static bool give(lt_ctx *cx, lt_tensor *to, lt_tensor *g)
+{
+    struct tape *t = cx->tape;
+    if (to->grad) {
+        const bool done = lt_accumulate(cx, 1, g, to->grad);
+        release(cx, g);
+        return done;
+    }
+    lt_tensor **slot = &t->slot[to->node];
+    if (!*slot) {
+        *slot = g;
+        return true;
+    }
+    lt_tensor *sum = *slot;
+    if (((room *)sum)->users > 1) { /* others read it */
+        sum = gradient_like(cx, g);
+        if (!sum) {
+            release(cx, g);
+            return false;
+        }
+        memcpy(sum->data, (*slot)->data, (size_t)lt_count(sum) * lt_dtype_size(sum->dtype));
+        release(cx, *slot);
+        *slot = sum;
+    }
+    const bool done = lt_accumulate(cx, 1, g, sum);
+    release(cx, g);
+    return done;
+}
+
+static bool step_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy)
+{
+    lt_tensor *dx[LT_NODE_INPUTS] = {0};
+    if (!node->op->back) return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s has no gradient", node->op->name);
+    lt_scope scope = lt_open(cx, node->op->name);
+    bool done = node->op->back(cx, node, dy, dx);
+    for (int i = 0; i < node->n_in; i++)
+        if (dx[i] && done) done = give(cx, node->in[i], dx[i]);
+        else release(cx, dx[i]);
+    lt_end(cx, scope);
+    return done && lt_ok(cx);
+}
+
+static bool seed(lt_ctx *cx, lt_tensor *y, const lt_tensor *dy)
+{
+    struct tape *t = cx->tape;
+    lt_tensor *g = gradient_like(cx, y);
+    if (!g) return false;
+    if (dy) memcpy(g->data, dy->data, (size_t)lt_count(g) * lt_dtype_size(g->dtype));
+    for (int64_t i = 0; !dy && i < lt_count(g); i++) {
+        if (g->dtype == LT_F64) ((double *)g->data)[i] = 1;
+        else ((float *)g->data)[i] = 1;
+    }
+    t->slot[y->node] = g;
+    return true;
+}
+
+bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
+{
+    struct tape *t = cx->tape;
+    if (!y || !lt_ok(cx)) return false;
+    if (!cx->recording) return lt_fail_if(cx, true, LT_ERR_USAGE, "backward: no tape records");
+    if (dy && (dy->dtype != y->dtype || lt_count(dy) != lt_count(y) || !lt_is_contiguous(dy)))
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "backward: %s with a gradient %s", lt_shape(cx, y), lt_shape(cx, dy));
+    if (!y->node) return true; /* a constant */
+    if (t->slots <= t->n) {
+        lt_tensor **slot = lt_resize(cx, t->slot, t->n + 1, sizeof *slot);
+        if (!slot) return false;
+        t->slot = slot;
+        t->slots = t->n + 1;
+    }
+    memset(t->slot, 0, (size_t)(t->n + 1) * sizeof *t->slot);
+    cx->recording = false; /* scratch of gradients comes and goes; nodes stay */
+    bool done = seed(cx, y, dy);
+    for (int i = y->node; i >= 1; i--) {
+        lt_tensor *g = t->slot[i];
+        if (g && done) done = step_back(cx, &t->node[i - 1], g);
+        if (g) release(cx, g);
+    }
+    cx->recording = true;
+    return done;
 }

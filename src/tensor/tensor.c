@@ -73,8 +73,47 @@ lt_tensor *lt_tensor_of(lt_ctx *cx, lt_dtype dtype, int rank, const int64_t *sha
     return t;
 }
 
-static const lt_op op_slice_rows = {.name = "slice_rows"}, op_slice_cols = {.name = "slice_cols"}, op_contiguous = {.name = "contiguous"},
-                   op_cast = {.name = "cast"};
+/* A part's gradient, among zeros. */
+static bool back_part(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx, int64_t first_row, int64_t first_col)
+{
+    if (!lt_wants(node, 0) || !(dx[0] = lt_gradient_zero(cx, node, 0))) return !lt_wants(node, 0);
+    const size_t elem = lt_dtype_size(dy->dtype), bytes = (size_t)lt_cols_of(dy) * elem;
+    const int64_t rows = lt_rows_of(dy), to_cols = lt_cols_of(dx[0]), inner = dy->rank > 1 ? rows / (dy->shape[0] ? dy->shape[0] : 1) : 1;
+    for (int64_t r = 0; r < rows; r++)
+        memcpy((char *)dx[0]->data + (size_t)((first_row * inner + r) * to_cols + first_col) * elem, (const char *)dy->data + (size_t)r * bytes, bytes);
+    return true;
+}
+
+static bool back_slice_rows(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_part(cx, node, dy, dx, *(const int64_t *)node->attributes, 0);
+}
+
+static bool back_slice_cols(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    return back_part(cx, node, dy, dx, 0, *(const int64_t *)node->attributes);
+}
+
+static bool back_contiguous(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    dx[0] = lt_gradient_same(dy);
+    return true;
+}
+
+static void convert(int64_t n, lt_dtype from, const void *x, lt_dtype to, void *y);
+
+static bool back_cast(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    const lt_dtype to = node->in[0]->dtype;
+    if (to != LT_F32 && to != LT_F64)
+        return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "cast: %s has no gradient", lt_dtype_name(to));
+    dx[0] = lt_gradient(cx, node, 0);
+    if (dx[0]) convert(lt_count(dy), dy->dtype, dy->data, to, dx[0]->data);
+    return dx[0] != NULL;
+}
+
+static const lt_op op_slice_rows = {"slice_rows", back_slice_rows}, op_slice_cols = {"slice_cols", back_slice_cols},
+                   op_contiguous = {"contiguous", back_contiguous}, op_cast = {"cast", back_cast};
 
 static lt_tensor *view(lt_ctx *cx, const lt_tensor *x)
 {
@@ -82,6 +121,7 @@ static lt_tensor *view(lt_ctx *cx, const lt_tensor *x)
     if (!t) return NULL;
     *t = *x;
     t->node = 0;
+    t->grad = NULL;
     t->param = NULL;
     return t;
 }

@@ -231,6 +231,7 @@ static void test_tape(void **state)
     size_t before = lt_memory_used(cx);
     assert_true(lt_tape_begin(cx));
     lt_tensor *x = check_random(cx, LT_F32, 4, 8, 16, 1), *w = check_random(cx, LT_F32, 8, 8, 17, 1);
+    x->grad = check_random(cx, LT_F32, 4, 8, 16, 1);
     lt_scope inner = lt_open(cx, NULL);
     lt_tensor *h = lt_matmul_t(cx, x, w), *y = lt_close(cx, inner, lt_activate(cx, h, LT_ACT_GELU));
     assert_int_equal(lt_tape_size(cx), 2);

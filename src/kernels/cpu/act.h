@@ -68,8 +68,8 @@ LT_INLINE vf v_sigmoid(vf x)
     return v_select(x < 0.0f, e, v_set(1.0f)) / (e + 1.0f);
 }
 
-/* x Phi(x). log2 Phi(-|x|) is nearly a parabola: a polynomial gives it, 2^y needs no reduction but rounding y. */
-LT_INLINE vf v_gelu(vf x)
+/* Phi(x). log2 Phi(-|x|) is nearly a parabola: a polynomial gives it, 2^y needs no reduction but rounding y. */
+LT_INLINE vf v_normal(vf x)
 {
     vf a = v_abs(x), g = v_set(-2.10787086e-08f);
     g = v_fma(g, a, v_set(6.65549976e-07f));
@@ -90,10 +90,12 @@ LT_INLINE vf v_gelu(vf x)
     q = v_fma(q, r, v_set(0.240226477f));
     q = v_fma(q, r, v_set(0.693147182f));
     vf s = v_power(t), left = v_fma(s, q * r, s);
-    return x * v_select(x < 0.0f, left, 1.0f - left);
+    return v_select(x < 0.0f, left, 1.0f - left);
 }
 
-/* The same for results that will be rounded to bf16, with half the operations: Phi(x) - 1/2 as an odd polynomial up to 4.25, where it
+LT_INLINE vf v_gelu(vf x) { return x * v_normal(x); }
+
+/* GELU for results that will be rounded to bf16, with half the operations: Phi(x) - 1/2 as an odd polynomial up to 4.25, where it
  * reaches 1/2. Error 5e-5 max(1, |x|); a bf16's own rounding is 2e-3 |result|. */
 LT_INLINE vf v_gelu_short(vf x)
 {

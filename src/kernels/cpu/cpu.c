@@ -5,6 +5,7 @@
 #include "kernels/cpu/amx.h"
 #endif
 #include "kernels/cpu/attend.h"
+#include "kernels/cpu/back.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/product.h"
@@ -37,6 +38,15 @@ const lt_kernels NAME(LT_ISA) = {
     .l2_normalize = l2_normalize,
     .col_sum = col_sum,
     .col_max = col_max,
+    .transpose = transpose,
+    .axpy = axpy,
+    .sum_squares = sum_squares,
+    .act_back = act_back,
+    .layer_norm_back = layer_norm_back,
+    .rms_norm_back = rms_norm_back,
+    .softmax_back = softmax_back,
+    .l2_normalize_back = l2_normalize_back,
+    .cross_entropy = cross_entropy,
 #if LT_HAS_BF16
     .attend_bf16 = attend_bf16,
     .attend_bf16_scratch = attend_bf16_scratch,

@@ -216,6 +216,8 @@ static void attend(const lt_attend_args *a, int64_t q0, int64_t nq, void *scratc
     for (int64_t i = q0; i < q0 + nq; i++) attend_row(a, i, scratch);
 }
 
+#include "kernels/ref/back.h"
+
 const lt_kernels NAME(LT_REAL) = {
     .isa = sizeof(real) == sizeof(float) ? "ref" : "ref64",
     .elem = sizeof(real),
@@ -237,5 +239,14 @@ const lt_kernels NAME(LT_REAL) = {
     .l2_normalize = l2_normalize,
     .col_sum = col_sum,
     .col_max = col_max,
+    .transpose = transpose,
+    .axpy = axpy,
+    .sum_squares = sum_squares,
+    .act_back = act_back,
+    .layer_norm_back = layer_norm_back,
+    .rms_norm_back = rms_norm_back,
+    .softmax_back = softmax_back,
+    .l2_normalize_back = l2_normalize_back,
+    .cross_entropy = cross_entropy,
     .product = PRODUCTS,
 };

@@ -43,14 +43,14 @@ lt_tensor *lt_encode_for(lt_ctx *cx, const lt_linear *const *l, int n, lt_tensor
     return x && l[0]->kind->encode && !lt_recording(cx) ? l[0]->kind->encode(cx, l[0], x) : x;
 }
 
-static const lt_op op_linear_rows = {.name = "linear_rows"};
-
 lt_tensor *lt_linear_rows(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= l->out)
             return lt_fail(cx, LT_ERR_INPUT, "%s: id %d at token %" PRId64 ": expected 0 to %" PRId64, l->name, ids[i], i, l->out - 1);
-    if (lt_recording(cx)) return lt_fail(cx, LT_ERR_UNSUPPORTED, "%s: %s has no gradient", l->name, op_linear_rows.name);
+    lt_tensor *w = lt_recording(cx) ? lt_param_use((lt_param *)&l->weight) : NULL;
+    if (w && l->kind == &lt_linear_dense && w->dtype == l->dtype && !l->rounded) return lt_gather(cx, w, ids, n);
+    if (lt_recording(cx) && l->weight.value.grad) return lt_fail(cx, LT_ERR_UNSUPPORTED, "%s: rows of kind \"%s\" have no gradient", l->name, l->kind->is.name);
     lt_tensor *out = lt_tensor_2d(cx, l->dtype, n, l->in);
     return out && l->kind->rows(cx, l, ids, n, out->data) ? out : NULL;
 }

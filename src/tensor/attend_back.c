@@ -1,0 +1,149 @@
+/* The gradient of attention. Probabilities are computed again, a block of queries at a time, so no score matrix outlives its block (Dao et al.
+ * 2022, section 3.1). With P the softmax of scores S = scale · Q Kᵀ + bias and dO the gradient of P V:
+ * dV = Pᵀ dO, dP = dO Vᵀ, dS = scale · P (dP - Σ P dP), dQ = dS K, dK = dSᵀ Q. A thread takes one sequence's group of heads that share keys, so
+ * every sum has one order. Biases are taken as constants. */
+#include "tensor/attend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct back {
+    const lt_kernels *kn;
+    const lt_attend_spec *spec;
+    const lt_tensor *q, *k, *v, *dy;
+    lt_tensor *dq, *dk, *dv; /* NULL: not wanted */
+    int32_t *order;          /* sequences, longest first */
+    int kv_heads;
+} back;
+
+typedef struct pieces { /* of one sequence and one head of keys, in scratch */
+    int64_t block; /* queries at a time */
+    char *keys, *keys_by_row, *values; /* packed: columns are keys; columns are elements; columns are keys */
+    char *p, *dp, *turned, *packed;    /* [block, nk] each; [nk, block]; a block of q or dO, columns are elements */
+} pieces;
+
+enum { BLOCK_MOST = 128, BLOCK_SCORES = 1 << 15 };
+
+static bool take_pieces(lt_ctx *cx, const lt_kernels *kn, int64_t nk, int64_t dim, pieces *s)
+{
+    s->block = BLOCK_SCORES / (nk + 1) + 16;
+    if (s->block > BLOCK_MOST) s->block = BLOCK_MOST;
+    const size_t scores = (size_t)(s->block * nk) * kn->elem;
+    return (s->keys = lt_alloc(cx, lt_packed_bytes(kn, nk, dim))) && (s->values = lt_alloc(cx, lt_packed_bytes(kn, nk, dim))) &&
+           (s->keys_by_row = lt_alloc(cx, lt_packed_bytes(kn, dim, nk))) && (s->p = lt_alloc(cx, scores)) && (s->dp = lt_alloc(cx, scores)) &&
+           (s->turned = lt_alloc(cx, scores)) && (s->packed = lt_alloc(cx, lt_packed_bytes(kn, dim, s->block)));
+}
+
+static const char *row(const lt_kernels *kn, const void *p, int64_t r, int64_t stride) { return (const char *)p + (size_t)(r * stride) * kn->elem; }
+
+/* P of queries q0 … q0+n-1: zeros where a query does not see a key. */
+static void probabilities(const lt_kernels *kn, const lt_attend_args *a, int64_t q0, int64_t n, const pieces *s)
+{
+    kn->gemm(n, a->nk, a->dim, row(kn, a->q, q0, a->q_stride), a->q_stride, s->keys, s->p, a->nk, NULL);
+    kn->scale(n * a->nk, a->scale, s->p, s->p);
+    if (a->bias) a->bias(a->bias_arg, a->head, q0, n, 0, a->nk, s->p, a->nk);
+    if (!a->causal) {
+        kn->softmax(n, a->nk, s->p, s->p);
+        return;
+    }
+    for (int64_t r = 0; r < n; r++) {
+        int64_t seen = q0 + r + 1 + a->nk - a->nq_total;
+        seen = seen < 0 ? 0 : seen > a->nk ? a->nk : seen;
+        char *p = (char *)row(kn, s->p, r, a->nk);
+        kn->softmax(1, seen, p, p);
+        memset(p + (size_t)seen * kn->elem, 0, (size_t)(a->nk - seen) * kn->elem);
+    }
+}
+
+/* to [nk, dim] += xᵀ b, x [n, nk] contiguous, b [n, dim]. */
+static void add_turned(const lt_kernels *kn, const lt_attend_args *a, const void *x, int64_t n, const void *b, int64_t b_stride, const pieces *s,
+                       void *to, int64_t to_stride)
+{
+    kn->transpose(n, a->nk, x, a->nk, s->turned, n);
+    kn->pack(a->dim, n, b, 1, b_stride, s->packed);
+    kn->gemm(a->nk, a->dim, n, s->turned, n, s->packed, to, to_stride, &(lt_gemm_epilogue){.residual = to, .residual_stride = to_stride});
+}
+
+static void back_head(const back *b, int32_t seq, int32_t head, const pieces *s)
+{
+    const lt_kernels *kn = b->kn;
+    const lt_attend_spec *spec = b->spec;
+    lt_masked_keys mask;
+    const lt_attend_args a = lt_attend_head(spec, b->q, b->k, b->v, seq, head, &mask);
+    const lt_seqs *ks = spec->k ? spec->k : spec->q;
+    const int64_t first = spec->q->offset[seq], k_row = ks->offset[seq], col = (int64_t)head * spec->dim;
+    const int64_t kv_col = (int64_t)(head / (spec->heads / b->kv_heads)) * spec->dim;
+    for (int64_t q0 = 0, n; q0 < a.nq_total; q0 += n) {
+        n = a.nq_total - q0 < s->block ? a.nq_total - q0 : s->block;
+        const void *dy = lt_attend_at(b->dy, first + q0, col);
+        probabilities(kn, &a, q0, n, s);
+        if (b->dv) add_turned(kn, &a, s->p, n, dy, b->dy->stride[0], s, lt_attend_at(b->dv, k_row, kv_col), b->dv->stride[0]);
+        if (!b->dq && !b->dk) continue;
+        kn->gemm(n, a.nk, a.dim, dy, b->dy->stride[0], s->values, s->dp, a.nk, NULL);
+        kn->softmax_back(n, a.nk, s->p, s->dp, a.scale, s->dp);
+        if (b->dq) kn->gemm(n, a.dim, a.nk, s->dp, a.nk, s->keys_by_row, lt_attend_at(b->dq, first + q0, col), b->dq->stride[0], NULL);
+        if (b->dk) add_turned(kn, &a, s->dp, n, row(kn, a.q, q0, a.q_stride), a.q_stride, s, lt_attend_at(b->dk, k_row, kv_col), b->dk->stride[0]);
+    }
+}
+
+static void clear(lt_tensor *t, int64_t first, int64_t rows, int64_t col, int64_t cols)
+{
+    const size_t elem = lt_dtype_size(t->dtype);
+    for (int64_t r = first; r < first + rows; r++) memset((char *)t->data + (size_t)(r * t->stride[0] + col) * elem, 0, (size_t)cols * elem);
+}
+
+static void back_group(void *arg, lt_ctx *cx, int64_t i)
+{
+    const back *b = arg;
+    const lt_attend_spec *spec = b->spec;
+    const lt_seqs *ks = spec->k ? spec->k : spec->q;
+    const int32_t seq = b->order[i / b->kv_heads], kv = (int32_t)(i % b->kv_heads), group = spec->heads / b->kv_heads;
+    const int64_t nk = ks->offset[seq + 1] - ks->offset[seq], nq = spec->q->offset[seq + 1] - spec->q->offset[seq];
+    if (b->dk) clear(b->dk, ks->offset[seq], nk, (int64_t)kv * spec->dim, spec->dim);
+    if (b->dv) clear(b->dv, ks->offset[seq], nk, (int64_t)kv * spec->dim, spec->dim);
+    if (nk == 0 && b->dq) clear(b->dq, spec->q->offset[seq], nq, (int64_t)kv * group * spec->dim, (int64_t)group * spec->dim);
+    pieces s;
+    if (nk == 0 || !take_pieces(cx, b->kn, nk, spec->dim, &s)) return;
+    lt_masked_keys mask;
+    const lt_attend_args a = lt_attend_head(spec, b->q, b->k, b->v, seq, kv * group, &mask);
+    b->kn->pack(nk, spec->dim, a.k, a.k_stride, 1, s.keys);
+    b->kn->pack(spec->dim, nk, a.k, 1, a.k_stride, s.keys_by_row);
+    b->kn->pack(nk, spec->dim, a.v, a.v_stride, 1, s.values);
+    for (int32_t h = kv * group; h < (kv + 1) * group; h++) back_head(b, seq, h, &s);
+}
+
+typedef struct cost {
+    int32_t seq;
+    int64_t work;
+} cost;
+
+static int dearest_first(const void *x, const void *y)
+{
+    const cost *a = x, *b = y;
+    return a->work != b->work ? (a->work < b->work ? 1 : -1) : (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+static bool put_in_order(lt_ctx *cx, back *b)
+{
+    const lt_seqs *qs = b->spec->q, *ks = b->spec->k ? b->spec->k : qs;
+    cost *by = lt_alloc_array(cx, qs->n, sizeof *by);
+    b->order = lt_alloc_array(cx, qs->n, sizeof *b->order);
+    if (!by || !b->order) return false;
+    for (int32_t i = 0; i < qs->n; i++) by[i] = (cost){i, (int64_t)(qs->offset[i + 1] - qs->offset[i]) * (ks->offset[i + 1] - ks->offset[i])};
+    qsort(by, (size_t)qs->n, sizeof *by, dearest_first);
+    for (int32_t i = 0; i < qs->n; i++) b->order[i] = by[i].seq;
+    return true;
+}
+
+bool lt_attend_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    const lt_attend_spec *spec = node->attributes;
+    back b = {.kn = lt_kernels_of(cx, dy->dtype), .spec = spec, .q = node->in[0], .k = node->in[1], .v = node->in[2], .dy = dy,
+              .kv_heads = spec->kv_heads ? spec->kv_heads : spec->heads};
+    for (int i = 0; i < 3; i++)
+        if (lt_wants(node, i) && !(dx[i] = lt_gradient(cx, node, i))) return false;
+    b.dq = dx[0];
+    b.dk = dx[1];
+    b.dv = dx[2];
+    return b.kn && put_in_order(cx, &b) && lt_parallel(cx, (int64_t)spec->q->n * b.kv_heads, back_group, &b);
+}
