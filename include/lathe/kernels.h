@@ -104,6 +104,12 @@ typedef struct lt_product {
 
 /* All pointers are of the table's element type. Counts are >= 0; zero rows do nothing. No kernel reads or writes outside
  * the rows and columns named, and padding written by `pack` is zero. */
+typedef struct lt_adam { /* one step of Adam (Kingma & Ba 2015) with decoupled decay (Loshchilov & Hutter 2019) */
+    double lr, beta1, beta2, eps, decay;
+    double correct1, correct2; /* 1 - beta^t; 1 where biases are not corrected */
+    double scale;              /* of the gradient (clipping) */
+} lt_adam;
+
 typedef struct lt_kernels {
     const char *isa;    /* "ref", "base", "avx2", "avx512", "neon"; the f64 reference is "ref64" */
     size_t elem;        /* bytes of an element: 4 or 8 */
@@ -154,6 +160,9 @@ typedef struct lt_kernels {
     void (*l2_normalize_back)(int64_t rows, int64_t cols, const void *x, double eps, const void *dy, void *dx);
     /* loss[r] = log Σ e^x - x[label]; dx = softmax(x) - onehot(label), and may be x or NULL. A negative label: zeros. */
     void (*cross_entropy)(int64_t rows, int64_t cols, const void *x, const int32_t *label, void *loss, void *dx);
+
+    /* Weights w, gradient g, moments m and v: w -= lr decay w; then w -= lr m̂ / (sqrt(v̂) + eps). */
+    void (*adam)(int64_t n, const lt_adam *h, void *w, const void *g, void *m, void *v);
 
     const lt_product *product[LT_PRODUCTS]; /* f32 tables have all of them */
     /* As attend, on q, k, v and out of bf16, with scores and sums in f32; NULL where the machine does not multiply bf16. Takes even dim

@@ -37,6 +37,14 @@ typedef struct lt_model_options {
     lt_precision precision;
     double threshold;  /* int8: inputs of this magnitude or more stay in f32; 0: as stored, else 6; < 0: none do */
     bool unpacked;     /* run op by op on plain weights; the same bits, slower. With bf16, int8 and int4: only to be saved */
+
+    /* For training. */
+    bool trainable;    /* plain weights in memory of their own; a head's that no file has are made at random */
+    bool random;       /* all of them: no weights are read */
+    uint64_t seed;     /* … of random weights */
+    const char *head;  /* what is to stand on the encoder ("mlm", "classify", …, as lt_model_info says it); NULL: as config.json says */
+    int labels;        /* the head's outputs; 0: as config.json says … */
+    const char *const *label; /* … and their names, copied; NULL: as config.json says */
 } lt_model_options;
 
 lt_model *lt_model_open(lt_ctx *cx, const char *path, const lt_model_options *options); /* NULL options: defaults */
@@ -55,6 +63,8 @@ typedef struct lt_model_info {
     int embedding;         /* width of lt_embed's rows */
     bool normalize;        /* modules.json ends in a Normalize */
     const char *similarity; /* "cosine", "dot", …: config_sentence_transformers.json, default "cosine" */
+    int labels;             /* of a head over labels */
+    const char *const *label; /* lt_model_inspect: their names; NULL where the config has none */
     int n_unsupported;
     const char *const *unsupported; /* one text each: "config.json: foo: not known, ignored", "tensor x: not used" */
 } lt_model_info;
@@ -68,6 +78,11 @@ const char *lt_model_label(const lt_model *m, int i); /* name of the i-th label;
 /* Writes a model directory in the layout it was read from: weights as the model was opened (its precision, `unpacked`), config.json
  * with what that changes, all other files byte for byte. `path` appears whole or not at all; it may exist if it is a model directory. */
 bool lt_model_save(lt_ctx *cx, lt_model *m, const char *path);
+/* A folder with a file of this name is one that a run of training began; the model that it ends with may take its place. */
+#define LT_RUN_MARK "train.json"
+/* The same, with what `fill` puts into the folder before it appears. */
+typedef bool lt_fill_fn(void *arg, lt_ctx *cx, const char *folder);
+bool lt_model_save_with(lt_ctx *cx, lt_model *m, const char *path, lt_fill_fn *fill, void *arg);
 const lt_kind *const *lt_families(int *n);
 const lt_kind *lt_pooling_kind(int i); /* the i-th, for `lathe list`; NULL past the last */
 
@@ -135,6 +150,18 @@ typedef struct lt_stream_stats {
 } lt_stream_stats;
 bool lt_stream(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_options *options, lt_next_fn *next, void *next_arg,
                lt_sink_fn *sink, void *sink_arg, lt_stream_stats *stats /* or NULL */);
+
+/* ---- training -------------------------------------------------------------------------------------------------- */
+
+/* Every parameter of a model, in the order of its layers. A `trainable` model may be changed through it. */
+typedef struct lt_param lt_param;
+typedef bool lt_param_fn(void *arg, lt_ctx *cx, lt_param *p);
+bool lt_model_params(lt_ctx *cx, lt_model *m, lt_param_fn *fn, void *arg);
+/* The same model op by op, so that a tape may record: ids → hidden states [tokens, hidden]; hidden states → what the head makes of them. */
+lt_tensor *lt_model_hidden(lt_ctx *cx, const lt_model *m, const lt_batch *batch);
+lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
+bool lt_model_head_per_token(const lt_model *m);
+int lt_model_labels(const lt_model *m); /* outputs of the head; of a head over the vocabulary: that */
 
 #ifdef __cplusplus
 }

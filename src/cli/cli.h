@@ -19,7 +19,8 @@ typedef struct lt_cli { /* one run of one verb */
 
 typedef enum {
     LT_VERB_ROWS = 1,  /* reads rows of files: --ids, --columns */
-    LT_VERB_ARRAYS = 2 /* -o FILE.npy is an array, written by the verb itself */
+    LT_VERB_ARRAYS = 2, /* -o FILE.npy is an array, written by the verb itself */
+    LT_VERB_FOLDER = 4  /* -o is a folder, written by the verb itself */
 } lt_verb_traits;
 
 typedef struct lt_verb {

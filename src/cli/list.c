@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "lathe/nn.h"
 #include "lathe/retrieve.h"
+#include "lathe/train.h"
 
 #include <string.h>
 
@@ -67,9 +68,9 @@ static bool put_list(lister *l, const lt_kind *const *kinds, int n)
 
 static bool put_all(lister *l)
 {
-    int n_families, n_layers, n_text, n_retrieve;
+    int n_families, n_layers, n_text, n_retrieve, n_train;
     const lt_kind *const *families = lt_families(&n_families), *const *layers = lt_nn_kinds(&n_layers),
-                         *const *text = lt_text_kinds(&n_text);
+                         *const *text = lt_text_kinds(&n_text), *const *train = lt_train_kinds(&n_train);
     const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve);
     if (!put_list(l, families, n_families) || !put_list(l, layers, n_layers)) return false;
     for (int i = 0; lt_activation_kind(i); i++)
@@ -77,6 +78,7 @@ static bool put_all(lister *l)
     for (int i = 0; lt_pooling_kind(i); i++)
         if (!put_table(l, lt_pooling_kind(i), 1)) return false;
     if (!put_table(l, outputs, sizeof outputs / sizeof *outputs)) return false;
+    if (!put_list(l, train, n_train)) return false;
     if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;

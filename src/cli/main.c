@@ -81,7 +81,8 @@ static int work_in_context(lt_cli *cli, bool help)
         complain(cli->verb, "no memory");
         return 1;
     }
-    bool elsewhere = help || lt_cli_array(cli); /* help always goes to standard output, arrays the verb writes itself */
+    /* Help always goes to standard output; arrays and folders the verb writes itself. */
+    bool elsewhere = help || lt_cli_array(cli) || (cli->verb->traits & LT_VERB_FOLDER);
     int status = work(cli, help ? show_help : cli->verb->run, elsewhere ? NULL : lt_arg_text(a, "out"));
     lt_ctx_free(cli->cx);
     return status;

@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static lt_linear linear(builder *b, char *owned_name, int64_t in, int64_t out, b
 {
     lt_linear l = {.kind = &lt_linear_dense, .name = owned_name, .in = in, .out = out, .has_bias = bias, .dtype = b->dtype};
     const lt_precision p = b->m->quantized.precision;
-    if ((p == LT_PRECISION_INT8 || p == LT_PRECISION_INT4) && has_codes(b, owned_name)) {
+    if (!b->m->random && (p == LT_PRECISION_INT8 || p == LT_PRECISION_INT4) && has_codes(b, owned_name)) {
         l.kind = lt_precision_kind(p);
         l.smoothed = p == LT_PRECISION_INT8 && b->m->quantized.smoothed;
     }
@@ -124,8 +125,11 @@ static const char *find_prefix(lt_ctx *cx, const lt_model *m, const lt_family *f
 bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch)
 {
     const lt_encoder *e = &m->encoder;
-    const char *prefix = find_prefix(cx, m, f);
-    if (!prefix) return false;
+    m->prefix = arch && arch->kind ? f->prefix : "";
+    m->file_prefix = m->random ? m->prefix : find_prefix(cx, m, f);
+    if (!m->file_prefix) return false;
+    if (!m->trainable) m->prefix = m->file_prefix;
+    const char *prefix = m->prefix;
     if (e->hidden % e->heads)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: hidden size %d is not a multiple of %d heads", m->config.file, e->hidden, e->heads);
     builder b = {cx, m->compute, prefix, m, true};
@@ -136,7 +140,9 @@ bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_arch
     for (int i = 0; i < e->layers; i++) build_block(&b, &m->stack.block[i], e, f->names, i);
     char pooler[256];
     snprintf(pooler, sizeof pooler, "%s%s", prefix, f->names->pooler ? f->names->pooler : "");
-    m->has_pooler = f->names->pooler && ((arch && arch->on_pooler) || lt_weights_find(m->weights, lt_sprintf(cx, "%s.weight", pooler)));
+    const char *stored = lt_sprintf(cx, "%s%s.weight", m->file_prefix, f->names->pooler ? f->names->pooler : "");
+    const bool on_pooler = arch && arch->on_pooler, found = !m->random && stored && lt_weights_find(m->weights, stored);
+    m->has_pooler = f->names->pooler && (on_pooler || (m->reshaped ? false : found) || (m->random && !arch->kind));
     if (m->has_pooler)
         m->pooler = (lt_head_slot){.kind = &lt_head_first, .act = LT_ACT_TANH, .dense = linear(&b, name(&b, "%s", pooler), e->hidden, e->hidden, true)};
     if (arch && arch->kind) build_head(&b, m, arch);
@@ -164,9 +170,8 @@ static const lt_stored *find_stored(const lt_weights *w, const char *wanted)
     return s;
 }
 
-static bool bind_param(lt_ctx *cx, const lt_weights *w, lt_param *p)
+static bool bind_to(lt_ctx *cx, const lt_weights *w, lt_param *p, const lt_stored *s)
 {
-    const lt_stored *s = find_stored(w, p->name);
     if (!s) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: there is no tensor \"%s\"", lt_weights_path(w), p->name);
     bool fits = s->rank == p->value.rank;
     for (int i = 0; fits && i < s->rank; i++) fits = s->shape[i] == p->value.shape[i];
@@ -185,10 +190,37 @@ static bool bind_param(lt_ctx *cx, const lt_weights *w, lt_param *p)
     return true;
 }
 
+static bool bind_param(lt_ctx *cx, const lt_weights *w, lt_param *p) { return bind_to(cx, w, p, find_stored(w, p->name)); }
+
+/* A checkpoint without a head has bare names, one with a head the family's prefix before them. */
+static const lt_stored *find_by_prefix(const lt_model *m, const char *wanted)
+{
+    const size_t n = strlen(m->prefix);
+    char name[512];
+    if (strncmp(wanted, m->prefix, n) != 0) return find_stored(m->weights, wanted);
+    snprintf(name, sizeof name, "%s%s", m->file_prefix, wanted + n);
+    return find_stored(m->weights, name);
+}
+
+static bool is_of_head(const lt_model *m, const char *wanted)
+{
+    const lt_head_slot *h = &m->head, *p = &m->pooler;
+    const char *const own[] = {h->dense.name, h->norm.name, h->out.name, p->dense.name};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i] && strncmp(wanted, own[i], strlen(own[i])) == 0) return true;
+    return false;
+}
+
+/* A label's row is no one else's: a classifier of another size begins anew. */
+static bool fits_rows(const lt_param *p, const lt_stored *s) { return s && s->rank == p->value.rank && s->shape[0] == p->value.shape[0]; }
+
 static bool bind_one(lt_decl *d, lt_param *p)
 {
     lt_model *m = d->arg;
-    if (!bind_param(d->cx, m->weights, p)) return false;
+    const lt_stored *s = m->random ? NULL : find_by_prefix(m, p->name);
+    const bool fresh = m->random || (m->trainable && is_of_head(m, p->name) && (!s || (m->reshaped && !fits_rows(p, s))));
+    if (!fresh && !bind_to(d->cx, m->weights, p, s)) return false;
+    if (fresh && !m->random && !lt_model_note(d->cx, m, "%s: new, made at random", p->name)) return false;
     int64_t count = p->init != LT_INIT_NONE;
     for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
     m->info.parameters += count;
@@ -241,6 +273,7 @@ static bool is_harmless(const char *tensor)
 bool lt_encoder_bind(lt_ctx *cx, lt_model *m, const lt_family *f)
 {
     if (!lt_encoder_walk(cx, m, bind_one, m) || !each_linear(cx, m, count_packed, count_packed)) return false;
+    if (m->random) return true;
     struct used u = {.weights = m->weights, .flag = lt_alloc_array(cx, lt_weights_count(m->weights), 1)};
     m->spare = lt_new(cx, lt_weights_count(m->weights) + 1, sizeof *m->spare);
     if (!u.flag || !m->spare) return false;
@@ -307,8 +340,46 @@ static bool load_small(lt_decl *d, lt_param *p)
     return p->value.rank != 1 || p->as != LT_F32 || lt_param_load(d->cx, p, m->compute);
 }
 
+/* Keyed by the name, so that no other parameter moves its numbers. */
+static void fill_normal(const lt_model *m, lt_param *p, int64_t count)
+{
+    uint32_t key[2] = {(uint32_t)m->seed, (uint32_t)(m->seed >> 32)}, hash = 2166136261u, bits[4];
+    for (const char *c = p->name; *c; c++) hash = (hash ^ (uint8_t)*c) * 16777619u; /* FNV-1a */
+    for (int64_t i = 0; i < count; i++) {
+        if (i % 2 == 0) lt_philox((const uint32_t[4]){(uint32_t)(i / 2), (uint32_t)(i / 2 >> 32), hash, 1}, key, bits);
+        const double u = ((double)bits[0] + 0.5) * 0x1p-32, angle = 6.283185307179586 * (((double)bits[1] + 0.5) * 0x1p-32);
+        const double x = m->init_range * sqrt(-2 * log(u)) * (i % 2 ? sin(angle) : cos(angle)); /* Box & Muller 1958 */
+        if (p->value.dtype == LT_F64) ((double *)p->value.data)[i] = x;
+        else ((float *)p->value.data)[i] = (float)x;
+    }
+}
+
+static bool own_param(lt_decl *d, lt_param *p)
+{
+    const lt_model *m = d->arg;
+    int64_t count = 1;
+    for (int i = 0; i < p->value.rank; i++) count *= p->value.shape[i];
+    if (p->value.data && p->owned) return true; /* declared twice */
+    lt_param own = *p;
+    own.owned = NULL;
+    own.value.data = NULL;
+    own.stored = NULL;
+    if ((p->stored && !lt_param_load(d->cx, p, m->compute)) || !lt_param_make(d->cx, &own, m->compute)) return false;
+    if (p->stored) memcpy(own.value.data, p->value.data, (size_t)count * lt_dtype_size(m->compute));
+    else if (p->init == LT_INIT_NORMAL) fill_normal(m, &own, count);
+    for (int64_t i = 0; !p->stored && p->init == LT_INIT_ONE && i < count; i++) {
+        if (m->compute == LT_F64) ((double *)own.value.data)[i] = 1;
+        else ((float *)own.value.data)[i] = 1;
+    }
+    lt_param_drop(p);
+    *p = own;
+    p->value.param = p;
+    return true;
+}
+
 bool lt_encoder_load(lt_ctx *cx, lt_model *m)
 {
+    if (m->trainable) return lt_encoder_walk(cx, m, own_param, m);
     if (!lt_encoder_walk(cx, m, load_small, m) || !each_linear(cx, m, load_linear, load_outer)) return false;
     for (int i = 0; i < m->stack.layers; i++) {
         lt_position *p = &m->stack.block[i].mixer.position;

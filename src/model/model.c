@@ -61,6 +61,32 @@ static bool read_architecture(lt_ctx *cx, lt_model *m, const lt_family *f, const
     return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: architectures: \"%s\" is not known for model_type \"%s\"", m->config.file, name, f->is.name);
 }
 
+/* The family's architecture that has the head that was asked for. */
+static bool choose_head(lt_ctx *cx, lt_model *m, const lt_family *f, const char *head, const lt_architecture **found)
+{
+    if (*found && strcmp((*found)->head, head) == 0) return true;
+    for (int i = 0; i < f->n_architectures; i++)
+        if (strcmp(f->architectures[i].head, head) == 0) {
+            *found = &f->architectures[i];
+            m->info.architecture = (*found)->name;
+            m->info.head = head;
+            m->reshaped = true;
+            return true;
+        }
+    return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "%s: model_type \"%s\" has no head \"%s\"", m->config.file, f->is.name, head);
+}
+
+static bool give_labels(lt_ctx *cx, lt_model *m, const lt_model_options *o)
+{
+    if (!o->labels) return true;
+    m->reshaped |= o->labels != m->encoder.labels;
+    m->encoder.labels = o->labels;
+    if (!o->label) return true;
+    m->label = lt_new(cx, o->labels + 1, sizeof *m->label);
+    for (int i = 0; m->label && i < o->labels; i++) m->label[i] = lt_strdup(cx, o->label[i]);
+    return m->label && lt_ok(cx);
+}
+
 static bool read_labels(lt_ctx *cx, lt_model *m)
 {
     const lt_json *names = lt_json_get(m->config.root, "id2label");
@@ -85,7 +111,7 @@ static bool name_unknown_keys(lt_ctx *cx, lt_model *m)
     return true;
 }
 
-static bool read_config(lt_ctx *cx, lt_model *m, const lt_family **f, const lt_architecture **arch)
+static bool read_config(lt_ctx *cx, lt_model *m, const lt_model_options *o, const lt_family **f, const lt_architecture **arch)
 {
     if (!(*f = read_family(cx, m))) return false;
     lt_encoder *e = &m->encoder;
@@ -98,7 +124,9 @@ static bool read_config(lt_ctx *cx, lt_model *m, const lt_family **f, const lt_a
     m->info.embedding = e->hidden;
     m->info.quantized = m->quantized.precision != LT_PRECISION_F32;
     m->info.threshold = m->quantized.precision == LT_PRECISION_INT8 ? (double)m->quantized.threshold : 0;
-    return done && read_architecture(cx, m, *f, arch) && read_labels(cx, m) && name_unknown_keys(cx, m);
+    m->init_range = lt_config_num(&m->config, "initializer_range", 0, 1e3, 0.02);
+    return done && read_architecture(cx, m, *f, arch) && (!o->head || choose_head(cx, m, *f, o->head, arch)) && read_labels(cx, m) && give_labels(cx, m, o) &&
+           name_unknown_keys(cx, m);
 }
 
 /* ---- weights, tokenizer ---- */
@@ -119,11 +147,11 @@ static void name_dtype(lt_model *m)
 
 static bool read_weights(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch, const lt_model_options *o, bool load)
 {
-    m->weights = lt_weights_open(cx, m->root);
-    if (!m->weights) return false;
-    m->info.bytes = (int64_t)lt_weights_bytes(m->weights);
+    m->weights = m->random ? NULL : lt_weights_open(cx, m->root);
+    if (!m->weights && !m->random) return false;
+    m->info.bytes = m->random ? 0 : (int64_t)lt_weights_bytes(m->weights);
     bool bound = lt_encoder_build(cx, m, f, arch) && lt_encoder_bind(cx, m, f);
-    name_dtype(m);
+    if (m->weights) name_dtype(m);
     return bound && (!load || (lt_precision_settle(cx, m, o) && lt_encoder_load(cx, m)));
 }
 
@@ -171,7 +199,7 @@ static bool open_parts(lt_ctx *cx, lt_model *m, const char *path, const lt_model
     const lt_architecture *arch = NULL;
     const char *root = lt_sentence_root(cx, path);
     if (!root || !(m->root = lt_strdup(cx, root)) || !lt_config_open(cx, &m->config, root)) return false;
-    bool known = read_config(cx, m, &f, &arch);
+    bool known = read_config(cx, m, o, &f, &arch);
     m->architecture = arch;
     if (!settle(cx, m, known, inspect)) return false;
     if (known && !settle(cx, m, read_weights(cx, m, f, arch, o, !inspect), inspect)) return false;
@@ -194,7 +222,10 @@ static lt_model *open_model(lt_ctx *cx, const char *path, const lt_model_options
     lt_model *m = lt_new(cx, 1, sizeof *m);
     if (!m) return NULL;
     m->compute = o->compute;
-    m->unpacked = o->unpacked;
+    m->unpacked = o->unpacked || o->trainable;
+    m->trainable = o->trainable;
+    m->random = o->trainable && o->random;
+    m->seed = o->seed;
     m->info = (lt_model_info){.family = "unknown", .architecture = "unknown", .head = "none", .pooling = "none", .tokenizer = "none"};
     lt_scope scope = lt_open(cx, NULL);
     char *copy = lt_strdup(cx, path);
@@ -227,6 +258,8 @@ void lt_model_close(lt_model *m)
     lt_config_close(&m->config);
     for (int i = 0; i < m->info.n_unsupported; i++) lt_free(m->unsupported[i]);
     lt_free(m->unsupported);
+    for (int i = 0; m->label && m->label[i]; i++) lt_free(m->label[i]);
+    lt_free(m->label);
     lt_free(m->root);
     lt_free((char *)m->info.path);
     lt_free(m);
@@ -237,6 +270,7 @@ const lt_model_info *lt_model_about(const lt_model *m) { return &m->info; }
 const char *lt_model_label(const lt_model *m, int i)
 {
     char key[16];
+    if (m->label) return i >= 0 && i < m->encoder.labels ? m->label[i] : NULL;
     snprintf(key, sizeof key, "%d", i);
     return lt_json_text(lt_json_get(lt_json_get(m->config.root, "id2label"), key), NULL);
 }
@@ -263,6 +297,10 @@ const lt_model_info *lt_model_inspect(lt_ctx *cx, const char *path)
         const char **notes = lt_alloc_array(cx, info->n_unsupported, sizeof *notes);
         for (int i = 0; notes && i < info->n_unsupported; i++) notes[i] = keep(cx, m->unsupported[i]);
         info->unsupported = notes;
+        info->labels = m->encoder.labels;
+        const char **label = lt_model_label(m, 0) ? lt_alloc_array(cx, info->labels, sizeof *label) : NULL;
+        for (int i = 0; label && i < info->labels; i++) label[i] = keep(cx, lt_model_label(m, i) ? lt_model_label(m, i) : "");
+        info->label = label;
     }
     lt_model_close(m);
     return lt_ok(cx) ? info : NULL;

@@ -111,6 +111,12 @@ struct lt_model {
     lt_quantized quantized;
     const lt_linear_kind *few; /* what linears of blocks become when they are loaded; NULL: they stay as they are */
     bool expand;               /* stored codes become floats first */
+    bool trainable, random;
+    uint64_t seed;
+    double init_range;         /* standard deviation of new weights: the config's initializer_range */
+    const char *prefix, *file_prefix; /* of the encoder's weight names: here, and in the files */
+    char **label;              /* names that replace the config's, owned; NULL: none do */
+    bool reshaped;             /* its head is not the one that config.json tells of */
     lt_config config;
     char *root;              /* folder of the transformer's own files */
     const lt_architecture *architecture;

@@ -203,3 +203,33 @@ lt_tensor *lt_forward(lt_ctx *cx, const lt_model *m, const lt_batch *batch, lt_o
 {
     return lt_forward_prompted(cx, m, batch, what, options, 0, NULL);
 }
+
+/* ---- op by op ---- */
+
+lt_tensor *lt_model_hidden(lt_ctx *cx, const lt_model *m, const lt_batch *batch)
+{
+    if (!m || !lt_ok(cx) || !check_batch(cx, m, batch, LT_OUT_HIDDEN)) return NULL;
+    return lt_stack_forward(cx, &m->stack, batch->ids, batch->types, batch->seqs, NULL);
+}
+
+lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s)
+{
+    if (!m->head.kind) return lt_fail(cx, LT_ERR_USAGE, "%s: %s has no head", m->info.path, m->info.architecture);
+    return lt_head(cx, &m->head, hidden, s);
+}
+
+bool lt_model_head_per_token(const lt_model *m) { return m->head.kind && m->head.kind->per_token; }
+int lt_model_labels(const lt_model *m) { return !m->head.kind ? 0 : m->head.tied ? (int)m->head.tied->out : (int)m->head.out.out; }
+
+typedef struct visited {
+    lt_param_fn *fn;
+    void *arg;
+} visited;
+
+static bool visit_param(lt_decl *d, lt_param *p)
+{
+    const visited *v = d->arg;
+    return v->fn(v->arg, d->cx, p);
+}
+
+bool lt_model_params(lt_ctx *cx, lt_model *m, lt_param_fn *fn, void *arg) { return lt_encoder_walk(cx, m, visit_param, &(visited){fn, arg}); }

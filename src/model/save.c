@@ -88,12 +88,36 @@ static void find_ignored(lt_ctx *cx, lt_model *m, ignored *g)
     if (m->head.kind && g->n < 64) g->name[g->n++] = m->architecture->out;
 }
 
-static bool is_rewritten(const char *key)
+static bool is_one_of(const char *const *keys, size_t n, const char *key)
 {
-    static const char *const keys[] = {"torch_dtype", "dtype", "quantization_config", "compression_config", "lathe"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    for (size_t i = 0; i < n; i++)
         if (strcmp(keys[i], key) == 0) return true;
     return false;
+}
+
+/* What is written anew: always, or with another head. */
+static bool is_rewritten(const lt_model *m, const char *key)
+{
+    static const char *const always[] = {"torch_dtype", "dtype", "quantization_config", "compression_config", "lathe"};
+    static const char *const head[] = {"architectures", "id2label", "label2id", "num_labels", "problem_type", "_num_labels"};
+    return is_one_of(always, sizeof always / sizeof *always, key) ||
+           ((m->reshaped || m->label) && is_one_of(head, m->label ? sizeof head / sizeof *head : 1, key));
+}
+
+static void put_head(const lt_model *m, lt_str *s)
+{
+    if (!m->reshaped && !m->label) return;
+    lt_str_printf(s, ",\n  \"architectures\": [\"%s\"]", m->architecture->name);
+    for (int way = 0; m->label && way < 2; way++) {
+        lt_str_puts(s, way ? ",\n  \"label2id\": {" : ",\n  \"id2label\": {");
+        for (int i = 0; i < m->encoder.labels; i++) {
+            lt_str_puts(s, i ? ", " : "");
+            if (!way) lt_str_printf(s, "\"%d\": ", i);
+            lt_json_put_text(s, m->label[i], strlen(m->label[i]));
+            if (way) lt_str_printf(s, ": %d", i);
+        }
+        lt_str_puts(s, "}");
+    }
 }
 
 static void put_config(lt_ctx *cx, lt_model *m, lt_str *s)
@@ -104,12 +128,13 @@ static void put_config(lt_ctx *cx, lt_model *m, lt_str *s)
     ignored g = {.n = 0};
     lt_str_printf(s, "{\n  \"torch_dtype\": \"%s\"", m->quantized.precision == LT_PRECISION_BF16 ? "bfloat16" : "float32");
     while (lt_json_each(m->config.root, &iter, &key, &value)) {
-        if (is_rewritten(key)) continue;
+        if (is_rewritten(m, key)) continue;
         lt_str_puts(s, ",\n  ");
         lt_json_put_text(s, key, strlen(key));
         lt_str_puts(s, ": ");
         lt_json_put(s, value, 1);
     }
+    put_head(m, s);
     find_ignored(cx, m, &g);
     lt_quantized_put(s, &m->quantized, g.name, g.n);
     lt_str_puts(s, "\n}\n");
@@ -188,16 +213,22 @@ static bool copy_folder(lt_ctx *cx, saving *s, const char *from, const char *to,
     return write_config(cx, s->m, to) && write_weights(cx, s->m, to);
 }
 
-bool lt_model_save(lt_ctx *cx, lt_model *m, const char *path)
+bool lt_model_save(lt_ctx *cx, lt_model *m, const char *path) { return lt_model_save_with(cx, m, path, NULL, NULL); }
+
+bool lt_model_save_with(lt_ctx *cx, lt_model *m, const char *path, lt_fill_fn *fill, void *arg)
 {
     if (!m || !lt_ok(cx)) return false;
     if (is_same(path, m->info.path)) return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: is the model itself: another folder is expected", path);
     lt_scope scope = lt_open(cx, NULL);
     saving s = {.m = m};
-    const char *modules = lt_path_join(cx, path, "modules.json");
-    lt_outdir *out = modules ? lt_outdir_open(cx, path, lt_is_file(modules) ? "modules.json" : "config.json") : NULL;
+    static const char *const proofs[] = {"config.json", "modules.json", LT_RUN_MARK};
+    const char *proof = proofs[0];
+    for (int i = 1; i < 3; i++)
+        if (lt_is_file(lt_path_join(cx, path, proofs[i]))) proof = proofs[i];
+    lt_outdir *out = lt_ok(cx) ? lt_outdir_open(cx, path, proof) : NULL;
     bool good = out && copy_folder(cx, &s, m->info.path, lt_outdir_path(out), 0) &&
-                lt_fail_if(cx, !s.written, LT_ERR_UNSUPPORTED, "%s: the transformer's folder is not one that can be written: %s", m->info.path, m->root);
+                lt_fail_if(cx, !s.written, LT_ERR_UNSUPPORTED, "%s: the transformer's folder is not one that can be written: %s", m->info.path, m->root) &&
+                (!fill || fill(arg, cx, lt_outdir_path(out)));
     lt_end(cx, scope);
     return good ? lt_outdir_commit(out) : (lt_outdir_abort(out), false);
 }

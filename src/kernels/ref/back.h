@@ -125,4 +125,15 @@ static void axpy(int64_t n, double a, const void *x, void *y)
 
 static double sum_squares(int64_t n, const void *x) { return row_sum(n, x, 0, 2); }
 
+static void adam(int64_t n, const lt_adam *h, void *w, const void *g, void *m, void *v)
+{
+    for (int64_t i = 0; i < n; i++) {
+        real *x = (real *)w + i, *a = (real *)m + i, *b = (real *)v + i;
+        const double d = h->scale * (double)((const real *)g)[i];
+        *a = (real)(h->beta1 * (double)*a + (1 - h->beta1) * d);
+        *b = (real)(h->beta2 * (double)*b + (1 - h->beta2) * d * d);
+        *x = (real)((double)*x * (1 - h->lr * h->decay) - h->lr * ((double)*a / h->correct1) / (sqrt((double)*b / h->correct2) + h->eps));
+    }
+}
+
 #endif

@@ -241,6 +241,7 @@ const lt_kernels NAME(LT_REAL) = {
     .col_max = col_max,
     .transpose = transpose,
     .axpy = axpy,
+    .adam = adam,
     .sum_squares = sum_squares,
     .act_back = act_back,
     .layer_norm_back = layer_norm_back,

@@ -1,0 +1,69 @@
+/* Training: from a model directory and files of rows to a model directory.
+ *
+ * A step computes the mean loss over all counted targets of its batches, its gradient, and one update. Everything random is a function of the seed
+ * and of what it is for, so threads change nothing, and a run that was stopped goes on bit for bit. */
+#ifndef LATHE_TRAIN_H
+#define LATHE_TRAIN_H
+
+#include "lathe/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lt_train_step { /* one line of the log */
+    int64_t step;              /* from 1 */
+    int64_t steps;             /* of the entire run */
+    double loss;               /* mean over all counted targets, before the update */
+    double lr, grad_norm;      /* grad_norm: before clipping */
+    int64_t tokens;
+    double seconds;
+} lt_train_step;
+
+typedef struct lt_train_options {
+    const char *model, *out;
+    const char *objective;      /* "labels", "mlm", "classify", … */
+    const char *const *data;    /* files of rows */
+    int n_data;
+    const char *valid;          /* a file of rows; NULL: none */
+    bool ids;                   /* each line of a plain file is a JSON array of ids */
+    const char *columns;        /* as of lt_rows_options */
+    bool random;                /* new weights: only the model's config and tokenizer are taken */
+    int64_t steps, epochs;      /* steps 0: by epochs; both 0: one epoch */
+    int batch;                  /* sequences of a batch, or … */
+    int64_t batch_tokens;       /* … tokens of one; 0: by sequences */
+    int accumulate;             /* batches of a step; 0: one */
+    int max_tokens;             /* texts are cut to so many; 0: as the model allows */
+    bool no_shuffle;
+    uint64_t seed;
+    const char *optimizer;      /* NULL: "adamw" */
+    double lr, weight_decay, beta1, beta2, eps, momentum; /* as they are: lt_train_defaults has PyTorch's */
+    double clip;                /* largest global norm of the gradient; 0: none */
+    double dropout;             /* overrides every dropout of the config; < 0: as the config says */
+    const char *schedule;       /* NULL: "constant" */
+    int64_t warmup;
+    const char *freeze;         /* a regular expression: parameters whose names it is found in stay as they are; NULL: none */
+    int64_t every, save_every;  /* steps between validations, between checkpoints; 0: at the end only, none */
+    int64_t patience;           /* validations without a better loss before the run ends; 0: never */
+    const char *log;            /* a file of JSON lines; NULL: none */
+    bool resume;
+} lt_train_options;
+extern const lt_train_options lt_train_defaults;
+
+typedef struct lt_train_result {
+    int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
+    double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
+    bool finished_before;             /* there was nothing left to do */
+} lt_train_result;
+
+typedef void lt_train_report_fn(void *arg, const lt_train_step *step);
+bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report, void *arg, lt_train_result *result);
+
+const lt_kind *const *lt_train_kinds(int *n); /* objectives, optimizers, schedules, for `lathe list` */
+/* The n-th name of a slot ("objective", "optimizer", "schedule"); NULL past the last. */
+const char *lt_train_name(const char *slot, int n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,161 @@
+/* `lathe train`: a model from a model and rows of data. The work is lt_train's; here are its options, and what people see meanwhile. */
+#include "cli/cli.h"
+#include "lathe/train.h"
+
+#include <math.h>
+#include <string.h>
+
+static void show(void *arg, const lt_train_step *s)
+{
+    lt_cli *cli = arg;
+    lt_progress_step(cli->cx, s->step);
+}
+
+static bool put_result(lt_cli *cli, const lt_train_result *r)
+{
+    lt_str *s = &cli->out.text;
+    if (r->finished_before) {
+        lt_remark(cli, "%s: the run had ended; nothing to do", lt_arg_text(&cli->args, "out"));
+        return true;
+    }
+    if (lt_print_wants_json(&cli->out)) {
+        lt_str_puts(s, "{");
+        lt_json_member_int(s, "steps", r->steps);
+        lt_json_member_int(s, "examples", r->examples);
+        lt_json_member_int(s, "skipped", r->skipped);
+        lt_str_puts(s, ",\"loss\":");
+        lt_json_put_double(s, r->loss);
+        if (!isnan(r->valid_loss)) {
+            lt_str_puts(s, ",\"valid_loss\":");
+            lt_json_put_double(s, r->valid_loss);
+        }
+        lt_str_puts(s, "}\n");
+    } else {
+        lt_str_printf(s, "%lld steps over %lld examples; loss %.4f", (long long)r->steps, (long long)r->examples, r->loss);
+        if (!isnan(r->valid_loss)) lt_str_printf(s, ", %.4f in validation", r->valid_loss);
+        if (r->skipped) lt_str_printf(s, "; %lld rows were empty and left out", (long long)r->skipped);
+        lt_str_puts(s, "\n");
+    }
+    return lt_print_due(&cli->out);
+}
+
+static bool is_known(lt_cli *cli, const char *slot, const char *name)
+{
+    lt_str known = {0};
+    const char *names[64], *n;
+    int count = 0;
+    for (; count < 64 && (n = lt_train_name(slot, count)); count++) {
+        if (strcmp(n, name) == 0) return lt_str_free(&known), true;
+        names[count] = n;
+        lt_str_printf(&known, "%s%s", count ? ", " : "", n);
+    }
+    lt_suggest(&known, name, names, count);
+    lt_usage(cli, "--%s: '%s' is not one of %s", slot, name, known.data ? known.data : "");
+    lt_str_free(&known);
+    return false;
+}
+
+static bool run(lt_cli *cli)
+{
+    const lt_args *a = &cli->args;
+    lt_train_options o = lt_train_defaults;
+    const char *data = lt_arg_text(a, "data"), *objective = lt_arg_text(a, "objective");
+    const char **files = lt_alloc_array(cli->cx, a->operands + 1, sizeof *files);
+    if (!files) return false;
+    if (data) files[o.n_data++] = data;
+    for (int i = 1; i < a->operands; i++) files[o.n_data++] = a->operand[i];
+    if (!objective) return lt_usage(cli, "--objective is expected");
+    if (!o.n_data) return lt_usage(cli, "--data FILE is expected");
+    if (!lt_arg_text(a, "out")) return lt_usage(cli, "-o OUT is expected");
+    o.optimizer = lt_arg_text(a, "optimizer");
+    o.schedule = lt_arg_text(a, "schedule");
+    if (!is_known(cli, "objective", objective) || !is_known(cli, "optimizer", o.optimizer) || !is_known(cli, "schedule", o.schedule)) return false;
+    o.model = a->operand[0];
+    o.out = lt_arg_text(a, "out");
+    o.objective = objective;
+    o.data = files;
+    o.valid = lt_arg_text(a, "valid");
+    o.ids = lt_arg_given(a, "ids");
+    o.columns = lt_arg_text(a, "columns");
+    o.random = lt_arg_given(a, "init");
+    o.steps = lt_arg_int(a, "steps");
+    o.epochs = lt_arg_int(a, "epochs");
+    if (o.steps && o.epochs) return lt_usage(cli, "--steps and --epochs: one of them is expected");
+    o.batch = (int)lt_arg_int(a, "batch");
+    if (lt_arg_given(a, "batch-tokens")) {
+        if (lt_arg_given(a, "batch")) return lt_usage(cli, "--batch and --batch-tokens: one of them is expected");
+        o.batch_tokens = lt_arg_int(a, "batch-tokens");
+    }
+    o.accumulate = (int)lt_arg_int(a, "accumulate");
+    o.max_tokens = (int)lt_arg_int(a, "max-tokens");
+    o.no_shuffle = lt_arg_given(a, "no-shuffle");
+    o.seed = (uint64_t)lt_arg_int(a, "seed");
+    o.lr = lt_arg_num(a, "lr");
+    o.weight_decay = lt_arg_num(a, "weight-decay");
+    o.beta1 = lt_arg_num(a, "beta1");
+    o.beta2 = lt_arg_num(a, "beta2");
+    o.eps = lt_arg_num(a, "eps");
+    o.momentum = lt_arg_num(a, "momentum");
+    o.clip = lt_arg_num(a, "clip");
+    if (lt_arg_given(a, "dropout")) o.dropout = lt_arg_num(a, "dropout");
+    o.warmup = lt_arg_int(a, "warmup");
+    o.freeze = lt_arg_text(a, "freeze");
+    o.every = lt_arg_int(a, "every");
+    o.save_every = lt_arg_int(a, "save-every");
+    o.patience = lt_arg_int(a, "patience");
+    o.log = lt_arg_text(a, "log");
+    o.resume = lt_arg_given(a, "resume");
+    lt_train_result r;
+    return lt_train(cli->cx, &o, show, cli, &r) && put_result(cli, &r);
+}
+
+static const lt_opt options[] = {
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify (see lathe list objective)"},
+    {"data", 0, LT_OPT_FILE, "FILE", "rows to learn from; more files may follow MODEL"},
+    {"init", 0, LT_OPT_CHOICE, NULL, "random: take only the config (and tokenizer) of MODEL", NULL, "random"},
+    {"steps", 0, LT_OPT_INT, "N", "updates; 0: by epochs", "0", NULL, 0, 1e12},
+    {"epochs", 0, LT_OPT_INT, "N", "times through the data; 0: once", "0", NULL, 0, 1e9},
+    {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6},
+    {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6},
+    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw or sgd (see lathe list optimizer)", "adamw"},
+    {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6},
+    {"schedule", 0, LT_OPT_TEXT, "NAME", "constant, linear or cosine, behind the warm-up", "constant"},
+    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12},
+    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6},
+    {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1},
+    {"beta2", 0, LT_OPT_NUM, "X", "Adam's", "0.999", NULL, 0, 1},
+    {"eps", 0, LT_OPT_NUM, "X", "Adam's", "1e-8", NULL, 0, 1},
+    {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1},
+    {"clip", 0, LT_OPT_NUM, "X", "largest global norm of the gradient; 0: any", "1", NULL, 0, 1e30},
+    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99},
+    {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"},
+    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"},
+    {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"},
+    {"every", 0, LT_OPT_INT, "N", "steps between validations; 0: only at the end", "0", NULL, 0, 1e12},
+    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9},
+    {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"},
+    {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12},
+    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"},
+    {0},
+};
+
+const lt_verb lt_verb_train = {
+    .name = "train",
+    .summary = "learn from rows of data",
+    .operands = "MODEL [FILE…]",
+    .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
+             "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
+             "of the data, sorted. A head that MODEL does not have is made at random.\n"
+             "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
+             "number of threads.\n"
+             "--save-every keeps checkpoints under OUT, each a model directory; the same command with --resume goes on from the newest one, and ends "
+             "with the weights and the log of a run that was never stopped.",
+    .examples = "lathe train all-MiniLM-L6-v2 --objective classify --data train.tsv --valid dev.tsv --epochs 3 --lr 3e-5 -o sst2\n"
+                "lathe train bert --objective mlm --data corpus.txt --steps 10000 --warmup 500 --schedule linear --save-every 1000 --log log.jsonl -o out\n"
+                "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out",
+    .least = 1,
+    .most = -1,
+    .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,131 @@
+/* What the files of this room share: examples in memory, batches of them, and the three slots: objective, optimizer, schedule. */
+#ifndef LT_TRAIN_TRAIN_H
+#define LT_TRAIN_TRAIN_H
+
+#include "lathe/nn.h"
+#include "lathe/train.h"
+
+/* ---- examples ---- */
+
+typedef struct lt_example {
+    int64_t begin; /* in the pools */
+    int32_t n;     /* tokens */
+    int32_t label; /* of the sequence; -1: none */
+    double number; /* its number; NaN: none */
+} lt_example;
+
+typedef struct lt_examples { /* read once, whole, in file order */
+    lt_example *at;
+    int32_t *ids, *types, *labels; /* pools; types and labels NULL until one is needed; labels < 0: not counted */
+    int64_t n, room, tokens, token_room;
+    int64_t skipped;
+    char **name; /* labels of sequences by number, owned */
+    int names;
+    bool open;   /* new names may be added */
+} lt_examples;
+bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number);
+int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size); /* its number; -1: not in the set, or no memory (then an error) */
+bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e); /* by number where all are whole numbers, else as text */
+void lt_examples_free(lt_examples *e);
+
+typedef struct lt_minibatch { /* scoped */
+    lt_batch batch;
+    const int32_t *labels;   /* [tokens]; NULL: none */
+    const int64_t *example;  /* [sequences] */
+    int64_t counted;         /* targets */
+} lt_minibatch;
+
+/* ---- the slots ---- */
+
+typedef struct lt_run lt_run;
+
+typedef struct lt_objective_kind {
+    lt_kind is;
+    const char *head; /* what has to stand on the encoder */
+    /* One row becomes one example, or is refused with an error, or is left out (skipped). */
+    bool (*read)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+    /* Fills b->labels, if there are any, and b->counted. */
+    bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
+    /* factor · Σ loss over the counted targets. */
+    lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor);
+    bool names; /* its labels have names, which decide the head's width */
+} lt_objective_kind;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify;
+
+typedef struct lt_trained { /* one parameter */
+    lt_param *param;
+    int64_t count;
+    lt_tensor grad;
+    void *moment[2];
+    bool decays;
+} lt_trained;
+
+typedef struct lt_optimizer_kind {
+    lt_kind is;
+    int moments;
+    /* One piece of a parameter's elements; t counts from 1. */
+    void (*step)(const lt_run *r, const lt_kernels *kn, const lt_trained *p, int64_t t, double lr, double scale, int64_t begin, int64_t n);
+} lt_optimizer_kind;
+extern const lt_optimizer_kind lt_optimizer_adamw, lt_optimizer_sgd;
+
+typedef struct lt_schedule_kind {
+    lt_kind is;
+    double (*factor)(double done, double left); /* of the rate behind the warm-up: `done` from 0 to 1 */
+} lt_schedule_kind;
+double lt_schedule_rate(const lt_schedule_kind *k, double lr, int64_t step, int64_t warmup, int64_t steps); /* step from 0 */
+
+const lt_objective_kind *lt_objective_named(const char *name);
+const lt_optimizer_kind *lt_optimizer_named(const char *name);
+const lt_schedule_kind *lt_schedule_named(const char *name);
+
+/* ---- a run ---- */
+
+typedef struct lt_place { /* where a run stands: all that is needed to go on, beside weights and moments */
+    int64_t step, epoch, next; /* steps taken; the epoch, and the next example's place in its order */
+    double best;               /* loss of the best validation */
+    int64_t worse;             /* validations since */
+} lt_place;
+
+struct lt_run {
+    const lt_train_options *o;
+    const lt_objective_kind *objective;
+    const lt_optimizer_kind *optimizer;
+    const lt_schedule_kind *schedule;
+    lt_model *model;        /* NULL while rows are read */
+    lt_tokenizer *tokenizer; /* NULL: rows are ids */
+    int vocab;
+    const lt_kernels *kn;
+    int limit; /* longest example */
+    lt_examples train, valid;
+    lt_trained *param;
+    int params;
+    lt_place place;
+    int64_t steps;      /* of the entire run */
+    int64_t *order;     /* examples of this epoch */
+    int64_t order_epoch;
+};
+
+/* data.c: all rows of files as examples. */
+bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n);
+/* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
+lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+/* batch.c */
+bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b); /* of the training set; moves r->place */
+bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b);
+int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin); /* where the batch that begins there ends */
+int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an error */
+/* checkpoint.c */
+/* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
+ * one there: that can be resumed no more. A model in OUT stays until the end. */
+bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on);
+bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last);
+char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished); /* folder of the newest one; NULL: none (or an error) */
+bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder);
+/* log.c */
+typedef struct lt_log lt_log;
+lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* keeps the lines up to that step; path NULL: a log of nothing */
+bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *s);
+bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, double loss, double accuracy);
+void lt_log_close(lt_log *log);
+
+#endif
