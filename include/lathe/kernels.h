@@ -102,14 +102,14 @@ typedef struct lt_product {
                  const lt_gemm_epilogue *e);
 } lt_product;
 
-/* All pointers are of the table's element type. Counts are >= 0; zero rows do nothing. No kernel reads or writes outside
- * the rows and columns named, and padding written by `pack` is zero. */
 typedef struct lt_adam { /* one step of Adam (Kingma & Ba 2015) with decoupled decay (Loshchilov & Hutter 2019) */
     double lr, beta1, beta2, eps, decay;
     double correct1, correct2; /* 1 - beta^t; 1 where biases are not corrected */
     double scale;              /* of the gradient (clipping) */
 } lt_adam;
 
+/* All pointers are of the table's element type. Counts are >= 0; zero rows do nothing. No kernel reads or writes outside
+ * the rows and columns named, and padding written by `pack` is zero. */
 typedef struct lt_kernels {
     const char *isa;    /* "ref", "base", "avx2", "avx512", "neon"; the f64 reference is "ref64" */
     size_t elem;        /* bytes of an element: 4 or 8 */
@@ -163,6 +163,8 @@ typedef struct lt_kernels {
 
     /* Weights w, gradient g, moments m and v: w -= lr decay w; then w -= lr m̂ / (sqrt(v̂) + eps). */
     void (*adam)(int64_t n, const lt_adam *h, void *w, const void *g, void *m, void *v);
+    /* y = x / (1 - p), or 0 with probability p (0 <= p < 1), by counter-based random numbers: element i of a row by key, the row's place and i. */
+    void (*dropout)(int64_t n, double p, const uint32_t key[2], const uint32_t place[3], const void *x, void *y);
 
     const lt_product *product[LT_PRODUCTS]; /* f32 tables have all of them */
     /* As attend, on q, k, v and out of bf16, with scores and sums in f32; NULL where the machine does not multiply bf16. Takes even dim

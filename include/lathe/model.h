@@ -36,12 +36,14 @@ typedef struct lt_model_options {
     bool no_tokenizer; /* do not read one: inputs are ids */
     lt_precision precision;
     double threshold;  /* int8: inputs of this magnitude or more stay in f32; 0: as stored, else 6; < 0: none do */
-    bool unpacked;     /* run op by op on plain weights; the same bits, slower. With bf16, int8 and int4: only to be saved */
+    bool unpacked;     /* run op by op on plain weights; the same bits (of block-sparse f32 weights: within rounding), slower. With bf16, int8 and int4: only to be saved */
 
     /* For training. */
     bool trainable;    /* plain weights in memory of their own; a head's that no file has are made at random */
     bool random;       /* all of them: no weights are read */
     uint64_t seed;     /* … of random weights */
+    double dropout;    /* in place of every dropout of the config, if `drops` says so */
+    bool drops;
     const char *head;  /* what is to stand on the encoder ("mlm", "classify", …, as lt_model_info says it); NULL: as config.json says */
     int labels;        /* the head's outputs; 0: as config.json says … */
     const char *const *label; /* … and their names, copied; NULL: as config.json says */
@@ -65,6 +67,7 @@ typedef struct lt_model_info {
     const char *similarity; /* "cosine", "dot", …: config_sentence_transformers.json, default "cosine" */
     int labels;             /* of a head over labels */
     const char *const *label; /* lt_model_inspect: their names; NULL where the config has none */
+    int sparse;             /* linears of an open model that run by the kernels for block-sparse weights; how many is not known before */
     int n_unsupported;
     const char *const *unsupported; /* one text each: "config.json: foo: not known, ignored", "tensor x: not used" */
 } lt_model_info;

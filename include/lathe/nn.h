@@ -164,6 +164,7 @@ struct lt_mixer {
     int heads, kv_heads, dim;
     bool causal;
     double scale;
+    double dropout;               /* of probabilities, in training */
     lt_linear q, k, v, o;
     lt_position position;
     void *state;
@@ -196,6 +197,7 @@ typedef struct lt_residual_kind {
 struct lt_residual_slot {
     const lt_residual_kind *kind;
     lt_norm_slot post;          /* after the sum: post-LN */
+    double dropout;             /* of the sublayer's output, in training */
     void *state;
 };
 
@@ -221,6 +223,7 @@ struct lt_embed_slot {
     lt_linear word;             /* [vocab, hidden]; tied heads project with it */
     lt_linear position, type;   /* out 0: absent */
     lt_norm_slot norm;
+    double dropout;             /* after the norm, in training */
     int32_t position_offset;    /* of row 0: RoBERTa counts from pad + 1 */
     int32_t pad;                /* >= 0: a token of this id stands at position `pad` and is not counted (RoBERTa); -1: none */
 };
@@ -250,6 +253,7 @@ struct lt_head_slot {           /* out(norm(act(dense(rows)))); each part may be
     lt_act act;
     lt_norm_slot norm;
     lt_linear out;              /* out 0: absent (a pooler) */
+    double dropout, dropout_in; /* before `out`; before `dense`: in training */
     const lt_linear *tied;      /* not NULL: stands in for `out`, which gives only the name of `tied_bias`: the word embeddings */
     lt_param tied_bias;
     const lt_head_slot *before; /* applied first (BERT's pooler under its classifier), not owned; NULL: none */

@@ -81,6 +81,17 @@ typedef enum { LT_POOL_CLS, LT_POOL_MEAN, LT_POOL_MAX, LT_POOL_MEAN_SQRT, LT_POO
  * rows of each sequence do not count (prompts). An empty sequence gives zeros. */
 lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling how, int skip);
 
+/* Dropout: while it is on, lt_dropout lets each element be zero with probability p and scales the others; else it gives x itself. Each call is a site
+ * of its own; the same seed and step give the same masks, whatever the threads. Attention's acts on probabilities. */
+typedef struct lt_drop { /* one site */
+    double p;
+    uint32_t key[2], step, site;
+} lt_drop;
+void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step);
+void lt_dropout_off(lt_ctx *cx);
+lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
+lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
+
 typedef struct lt_attend_spec { /* what attention is to do, as data */
     const lt_seqs *q, *k;   /* ragged lengths of queries and keys; k NULL: as q */
     int heads, kv_heads;    /* kv_heads 0: as heads; a divisor of heads: grouped-query */
@@ -90,6 +101,7 @@ typedef struct lt_attend_spec { /* what attention is to do, as data */
     lt_bias_fn *bias;       /* added to the scaled scores; sequence i gets bias_arg + i * bias_arg_size */
     const void *bias_arg;
     size_t bias_arg_size;
+    lt_drop drop;           /* of probabilities */
 } lt_attend_spec;
 /* q [queries, heads·dim], k and v [keys, kv_heads·dim] (row strides free) → [queries, heads·dim]. Softmax attention within
  * each sequence; work is taken longest first. */

@@ -41,6 +41,9 @@ struct lt_ctx {
     void *tape;
     void (*tape_free)(void *tape);
     bool recording;
+    bool dropping;         /* dropout is on, by random numbers of … */
+    uint64_t drop_seed;
+    uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */
 };
 
 /* Whether the caller's cancel flag is set, by a signal handler or by another thread. */

@@ -28,6 +28,10 @@ bool lt_configure_bert_like(lt_config *c, lt_encoder *e)
     e->eps = lt_config_num(c, "layer_norm_eps", 0, 1, 1e-12);
     e->act = lt_config_act(c, "hidden_act", "gelu");
     e->tied = lt_config_bool(c, "tie_word_embeddings", true);
+    const double hidden = lt_config_num(c, "hidden_dropout_prob", 0, 0.999, 0.1);
+    e->dropout = (struct lt_dropouts){.embed = hidden, .mixer = hidden, .ffn = hidden, .attention = lt_config_num(c, "attention_probs_dropout_prob", 0, 0.999, 0.1)};
+    const lt_json *head = lt_config_get(c, "classifier_dropout");
+    e->dropout.head = lt_json_is(head) == LT_JSON_NULL ? hidden : lt_config_num(c, "classifier_dropout", 0, 0.999, hidden);
     return read_positions(c, e) && lt_config_must_be(c, "is_decoder", false, "only encoders run") &&
            lt_config_must_be(c, "add_cross_attention", false, "only encoders run") &&
            lt_config_must_be(c, "is_encoder_decoder", false, "only encoders run") && lt_ok(c->cx);
@@ -69,8 +73,8 @@ static const lt_architecture architectures[] = {
     {.name = "BertForMaskedLM", .head = "mlm", PREDICTIONS},
     {.name = "BertForPreTraining", .head = "pretraining", PREDICTIONS},
     {.name = "BertForNextSentencePrediction", .head = "nsp", .kind = &lt_head_first, .on_pooler = true, .out = "cls.seq_relationship", .width = LT_WIDTH_TWO},
-    {.name = "BertForSequenceClassification", .head = "classify", .kind = &lt_head_first, .on_pooler = true, .out = "classifier"},
-    {.name = "BertForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier"},
+    {.name = "BertForSequenceClassification", .head = "classify", .kind = &lt_head_first, .on_pooler = true, .out = "classifier", .dropout = true},
+    {.name = "BertForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier", .dropout = true},
     {.name = "BertForQuestionAnswering", .head = "span", .kind = &lt_head_tokens, .out = "qa_outputs"},
 };
 

@@ -16,6 +16,9 @@ static bool configure(lt_config *c, lt_encoder *e)
     e->act = lt_config_act(c, "activation", "gelu");
     e->tied = lt_config_bool(c, "tie_word_embeddings", true);
     e->absolute = true;
+    const double all = lt_config_num(c, "dropout", 0, 0.999, 0.1);
+    e->dropout = (struct lt_dropouts){.embed = all, .mixer = -1 /* there is none */, .ffn = all, .attention = lt_config_num(c, "attention_dropout", 0, 0.999, 0.1),
+                                      .head = lt_config_num(c, "seq_classif_dropout", 0, 0.999, 0.2)};
     return lt_ok(c->cx);
 }
 
@@ -39,8 +42,8 @@ static const lt_architecture architectures[] = {
     {.name = "DistilBertForMaskedLM", .head = "mlm", .kind = &lt_head_tokens, .dense = "vocab_transform", .act = LT_ACT_COUNT, .norm = "vocab_layer_norm",
      .out = "vocab_projector", .bias = "vocab_projector", .width = LT_WIDTH_VOCAB},
     {.name = "DistilBertForSequenceClassification", .head = "classify", .kind = &lt_head_first, .dense = "pre_classifier", .act = LT_ACT_RELU,
-     .out = "classifier"},
-    {.name = "DistilBertForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier"},
+     .out = "classifier", .dropout = true},
+    {.name = "DistilBertForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier", .dropout = true},
     {.name = "DistilBertForQuestionAnswering", .head = "span", .kind = &lt_head_tokens, .out = "qa_outputs"},
 };
 

@@ -63,6 +63,7 @@ static void build_embed(builder *b, lt_embed_slot *s, const lt_encoder *e, const
     if (e->absolute) s->position = linear(b, name(b, "%s%s", b->prefix, n->position), e->hidden, e->positions, false);
     if (n->type) s->type = linear(b, name(b, "%s%s", b->prefix, n->type), e->hidden, e->types, false);
     s->norm = norm(b, name(b, "%s%s", b->prefix, n->embed_norm), e->hidden, e->eps);
+    s->dropout = e->dropout.embed;
     s->position_offset = e->position_offset;
     s->pad = e->pad;
 }
@@ -85,6 +86,9 @@ static void build_block(builder *b, lt_block *block, const lt_encoder *e, const 
         m->position = (lt_position){.kind = e->relative, .name = name(b, "%s.%s", layer, n->distance), .max = e->positions, .dim = m->dim, .dtype = b->dtype};
     block->r1.kind = block->r2.kind = &lt_residual_add;
     block->r1.post = norm(b, name(b, "%s.%s", layer, n->mixer_norm), e->hidden, e->eps);
+    m->dropout = e->dropout.attention;
+    block->r1.dropout = e->dropout.mixer;
+    block->r2.dropout = e->dropout.ffn;
     block->ffn.kind = &lt_ffn_mlp;
     block->ffn.act = e->act;
     block->ffn.up = linear(b, name(b, "%s.%s", layer, n->up), e->hidden, e->inner, true);
@@ -99,6 +103,8 @@ static void build_head(builder *b, lt_model *m, const lt_architecture *a)
     h->kind = a->kind;
     h->act = a->act == LT_ACT_COUNT ? e->act : a->act;
     if (a->on_pooler) h->before = &m->pooler;
+    h->dropout = a->dropout ? e->dropout.head : 0;
+    h->dropout_in = a->dropout_in ? e->dropout.head : 0;
     if (a->dense) h->dense = linear(b, name(b, "%s", a->dense), e->hidden, e->hidden, true);
     if (a->norm) h->norm = norm(b, name(b, "%s", a->norm), e->hidden, e->eps);
     int out = a->width == LT_WIDTH_VOCAB ? e->vocab : a->width == LT_WIDTH_TWO ? 2 : e->labels;
@@ -124,7 +130,10 @@ static const char *find_prefix(lt_ctx *cx, const lt_model *m, const lt_family *f
 
 bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_architecture *arch)
 {
-    const lt_encoder *e = &m->encoder;
+    lt_encoder *e = &m->encoder;
+    struct lt_dropouts *d = &e->dropout;
+    if (!m->trainable) *d = (struct lt_dropouts){0};
+    else if (m->all_dropout >= 0) *d = (struct lt_dropouts){m->all_dropout, d->mixer < 0 ? -1 : m->all_dropout, m->all_dropout, m->all_dropout, m->all_dropout};
     m->prefix = arch && arch->kind ? f->prefix : "";
     m->file_prefix = m->random ? m->prefix : find_prefix(cx, m, f);
     if (!m->file_prefix) return false;
@@ -377,10 +386,16 @@ static bool own_param(lt_decl *d, lt_param *p)
     return true;
 }
 
+static bool count_sparse(lt_ctx *cx, lt_linear *l, void *arg)
+{
+    ((lt_model *)arg)->info.sparse += l->kind == &lt_linear_sparse || l->kind == &lt_linear_sparse_int8;
+    return true;
+}
+
 bool lt_encoder_load(lt_ctx *cx, lt_model *m)
 {
     if (m->trainable) return lt_encoder_walk(cx, m, own_param, m);
-    if (!lt_encoder_walk(cx, m, load_small, m) || !each_linear(cx, m, load_linear, load_outer)) return false;
+    if (!lt_encoder_walk(cx, m, load_small, m) || !each_linear(cx, m, load_linear, load_outer) || !each_linear(cx, m, count_sparse, count_sparse)) return false;
     for (int i = 0; i < m->stack.layers; i++) {
         lt_position *p = &m->stack.block[i].mixer.position;
         if (p->kind && !p->kind->prepare(cx, p)) return false;

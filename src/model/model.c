@@ -226,6 +226,7 @@ static lt_model *open_model(lt_ctx *cx, const char *path, const lt_model_options
     m->trainable = o->trainable;
     m->random = o->trainable && o->random;
     m->seed = o->seed;
+    m->all_dropout = o->drops ? o->dropout : -1;
     m->info = (lt_model_info){.family = "unknown", .architecture = "unknown", .head = "none", .pooling = "none", .tokenizer = "none"};
     lt_scope scope = lt_open(cx, NULL);
     char *copy = lt_strdup(cx, path);

@@ -52,6 +52,9 @@ typedef struct lt_encoder { /* the numbers of an encoder, as a family reads them
     bool absolute;            /* positions are added to the embeddings */
     const lt_position_kind *relative;
     int labels;
+    struct lt_dropouts {
+        double embed, mixer, attention, ffn, head;
+    } dropout;                /* in training: after the embedding, the mixer, on probabilities, after the feed-forward layer, before the head's output */
 } lt_encoder;
 
 typedef struct lt_names { /* weight names of an encoder, behind the family's prefix or bare; layers' parts behind "<layer>.<i>." */
@@ -69,6 +72,7 @@ typedef struct lt_architecture { /* what stands on the encoder, by the name in c
     lt_act act;            /* LT_ACT_COUNT: the config's hidden_act */
     const char *norm, *out, *bias; /* bias: of a tied output, without ".bias" */
     lt_width width;
+    bool dropout, dropout_in; /* before `out`; before `dense` */
 } lt_architecture;
 
 typedef struct lt_family {
@@ -112,6 +116,7 @@ struct lt_model {
     const lt_linear_kind *few; /* what linears of blocks become when they are loaded; NULL: they stay as they are */
     bool expand;               /* stored codes become floats first */
     bool trainable, random;
+    double all_dropout;        /* >= 0: in place of every dropout of the config */
     uint64_t seed;
     double init_range;         /* standard deviation of new weights: the config's initializer_range */
     const char *prefix, *file_prefix; /* of the encoder's weight names: here, and in the files */

@@ -18,8 +18,8 @@ static const lt_architecture architectures[] = {
     {.name = "RobertaForMaskedLM", .head = "mlm", .kind = &lt_head_tokens, .dense = "lm_head.dense", .act = LT_ACT_GELU, .norm = "lm_head.layer_norm",
      .out = "lm_head.decoder", .bias = "lm_head", .width = LT_WIDTH_VOCAB},
     {.name = "RobertaForSequenceClassification", .head = "classify", .kind = &lt_head_first, .dense = "classifier.dense", .act = LT_ACT_TANH,
-     .out = "classifier.out_proj"},
-    {.name = "RobertaForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier"},
+     .out = "classifier.out_proj", .dropout = true, .dropout_in = true},
+    {.name = "RobertaForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier", .dropout = true},
     {.name = "RobertaForQuestionAnswering", .head = "span", .kind = &lt_head_tokens, .out = "qa_outputs"},
 };
 

@@ -71,7 +71,7 @@ typedef struct ignored { /* names of linears that are not quantised */
 static bool note_dense(lt_ctx *cx, lt_linear *l, void *arg)
 {
     ignored *g = arg;
-    if (l->kind == &lt_linear_dense && g->n < 64) g->name[g->n++] = l->name;
+    if ((l->kind == &lt_linear_dense || l->kind == &lt_linear_sparse) && g->n < 64) g->name[g->n++] = l->name;
     return true;
 }
 

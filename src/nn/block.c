@@ -20,17 +20,22 @@ lt_tensor *lt_ffn(lt_ctx *cx, const lt_ffn_slot *f, lt_tensor *x, const lt_epilo
     return lt_close(cx, scope, f->kind->forward(cx, f, x, e));
 }
 
-/* A plain sum rides on the sublayer's last projection; other kinds get x and y. */
+/* A plain sum rides on the sublayer's last projection, unless something comes between. */
+static bool rides(lt_ctx *cx, const lt_residual_slot *r) { return !r->kind->forward && !(r->dropout > 0 && lt_recording(cx)); }
+
+/* Kinds that are no plain sum get x and y. */
 static lt_tensor *join(lt_ctx *cx, const lt_residual_slot *r, lt_tensor *x, lt_tensor *y)
 {
+    if (!rides(cx, r)) y = lt_dropout(cx, y, r->dropout);
     if (y && r->kind->forward) y = r->kind->forward(cx, r, x, y);
+    else if (y && !rides(cx, r)) y = lt_add(cx, x, y);
     return lt_norm(cx, &r->post, y, true);
 }
 
 /* A plain sum is written over the sublayer's input: nothing else reads it any more, and no rows have to be carried out of scopes. */
 static lt_epilogue onto(lt_ctx *cx, const lt_residual_slot *r, lt_tensor *x)
 {
-    if (r->kind->forward) return (lt_epilogue){0};
+    if (!rides(cx, r)) return (lt_epilogue){0};
     return (lt_epilogue){.residual = x, .out = lt_recording(cx) ? NULL : x};
 }
 

@@ -37,7 +37,7 @@ static lt_tensor *forward(lt_ctx *cx, const lt_embed_slot *e, const int32_t *ids
         int32_t *at = positions(cx, e, ids, s);
         x = at ? lt_add(cx, x, lt_linear_rows(cx, &e->position, at, n)) : NULL;
     }
-    return lt_norm(cx, &e->norm, x, true);
+    return lt_dropout(cx, lt_norm(cx, &e->norm, x, true), e->dropout);
 }
 
 lt_tensor *lt_embed_tokens(lt_ctx *cx, const lt_embed_slot *e, const int32_t *ids, const int32_t *types, const lt_seqs *s)

@@ -153,6 +153,8 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
     a.out = a.kn ? lt_tensor_2d(cx, q->dtype, q->shape[0], q->shape[1]) : NULL;
     if (!a.out) return NULL;
     if (q->dtype == LT_BF16 && (!a.kn->attend_bf16 || spec->dim % 2)) return lt_fail(cx, LT_ERR_UNSUPPORTED, "attend: no bf16 kernel for this machine and heads of %d", spec->dim);
+    if (spec->drop.p > 0)
+        return lt_attend_dropped(cx, spec, q, k, v, a.out) ? lt_record(cx, &op_attend, a.out, 3, (lt_tensor *[]){q, k, v}, spec, sizeof *spec) : NULL;
     bool small = (double)q->shape[0] * ks->longest * q->shape[1] < 1e6; /* under some 20 µs */
     if (!(small || lt_threads(cx) == 1 ? run_in_order(cx, &a) : run_longest_first(cx, &a))) return NULL;
     return lt_record(cx, &op_attend, a.out, 3, (lt_tensor *[]){q, k, v}, spec, sizeof *spec);

@@ -19,6 +19,8 @@ static inline void *lt_attend_at(const lt_tensor *t, int64_t row, int64_t col)
 /* All but `out`. mask has to live as long as the result. */
 lt_attend_args lt_attend_head(const lt_attend_spec *spec, const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, int32_t seq, int32_t head,
                               lt_masked_keys *mask);
+/* Attention whose probabilities are dropped, as spec says. */
+bool lt_attend_dropped(lt_ctx *cx, const lt_attend_spec *spec, const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, lt_tensor *out);
 bool lt_attend_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx);
 
 #endif

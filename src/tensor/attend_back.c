@@ -12,13 +12,14 @@ typedef struct back {
     const lt_attend_spec *spec;
     const lt_tensor *q, *k, *v, *dy;
     lt_tensor *dq, *dk, *dv; /* NULL: not wanted */
+    lt_tensor *out;          /* not NULL: forward instead */
     int32_t *order;          /* sequences, longest first */
     int kv_heads;
 } back;
 
 typedef struct pieces { /* of one sequence and one head of keys, in scratch */
     int64_t block; /* queries at a time */
-    char *keys, *keys_by_row, *values; /* packed: columns are keys; columns are elements; columns are keys */
+    char *keys, *keys_by_row, *values; /* packed: columns are keys; columns are elements (forward: of values); columns are keys */
     char *p, *dp, *turned, *packed;    /* [block, nk] each; [nk, block]; a block of q or dO, columns are elements */
 } pieces;
 
@@ -55,6 +56,15 @@ static void probabilities(const lt_kernels *kn, const lt_attend_args *a, int64_t
     }
 }
 
+/* y = what dropout leaves of x, rows of nk: one site, a row for each head and query. */
+static void drop_some(const lt_kernels *kn, const lt_attend_spec *spec, const lt_attend_args *a, int64_t row0, int64_t n, const void *x, void *y)
+{
+    for (int64_t r = 0; r < n; r++) {
+        const uint32_t place[3] = {(uint32_t)((row0 + r) * spec->heads + a->head), spec->drop.site, spec->drop.step};
+        kn->dropout(a->nk, spec->drop.p, spec->drop.key, place, row(kn, x, r, a->nk), (void *)row(kn, y, r, a->nk));
+    }
+}
+
 /* to [nk, dim] += xᵀ b, x [n, nk] contiguous, b [n, dim]. */
 static void add_turned(const lt_kernels *kn, const lt_attend_args *a, const void *x, int64_t n, const void *b, int64_t b_stride, const pieces *s,
                        void *to, int64_t to_stride)
@@ -77,12 +87,31 @@ static void back_head(const back *b, int32_t seq, int32_t head, const pieces *s)
         n = a.nq_total - q0 < s->block ? a.nq_total - q0 : s->block;
         const void *dy = lt_attend_at(b->dy, first + q0, col);
         probabilities(kn, &a, q0, n, s);
-        if (b->dv) add_turned(kn, &a, s->p, n, dy, b->dy->stride[0], s, lt_attend_at(b->dv, k_row, kv_col), b->dv->stride[0]);
+        const void *used = s->p;
+        if (b->dv && spec->drop.p > 0) drop_some(kn, spec, &a, first + q0, n, s->p, s->dp), used = s->dp;
+        if (b->dv) add_turned(kn, &a, used, n, dy, b->dy->stride[0], s, lt_attend_at(b->dv, k_row, kv_col), b->dv->stride[0]);
         if (!b->dq && !b->dk) continue;
         kn->gemm(n, a.nk, a.dim, dy, b->dy->stride[0], s->values, s->dp, a.nk, NULL);
+        if (spec->drop.p > 0) drop_some(kn, spec, &a, first + q0, n, s->dp, s->dp);
         kn->softmax_back(n, a.nk, s->p, s->dp, a.scale, s->dp);
         if (b->dq) kn->gemm(n, a.dim, a.nk, s->dp, a.nk, s->keys_by_row, lt_attend_at(b->dq, first + q0, col), b->dq->stride[0], NULL);
         if (b->dk) add_turned(kn, &a, s->dp, n, row(kn, a.q, q0, a.q_stride), a.q_stride, s, lt_attend_at(b->dk, k_row, kv_col), b->dk->stride[0]);
+    }
+}
+
+/* The forward pass where probabilities are dropped. */
+static void forward_head(const back *b, int32_t seq, int32_t head, const pieces *s)
+{
+    const lt_kernels *kn = b->kn;
+    const lt_attend_spec *spec = b->spec;
+    lt_masked_keys mask;
+    const lt_attend_args a = lt_attend_head(spec, b->q, b->k, b->v, seq, head, &mask);
+    const int64_t first = spec->q->offset[seq];
+    for (int64_t q0 = 0, n; q0 < a.nq_total; q0 += n) {
+        n = a.nq_total - q0 < s->block ? a.nq_total - q0 : s->block;
+        probabilities(kn, &a, q0, n, s);
+        drop_some(kn, spec, &a, first + q0, n, s->p, s->p);
+        kn->gemm(n, a.dim, a.nk, s->p, a.nk, s->keys_by_row, lt_attend_at(b->out, first + q0, (int64_t)head * spec->dim), b->out->stride[0], NULL);
     }
 }
 
@@ -101,12 +130,18 @@ static void back_group(void *arg, lt_ctx *cx, int64_t i)
     const int64_t nk = ks->offset[seq + 1] - ks->offset[seq], nq = spec->q->offset[seq + 1] - spec->q->offset[seq];
     if (b->dk) clear(b->dk, ks->offset[seq], nk, (int64_t)kv * spec->dim, spec->dim);
     if (b->dv) clear(b->dv, ks->offset[seq], nk, (int64_t)kv * spec->dim, spec->dim);
+    if (nk == 0 && b->out) clear(b->out, spec->q->offset[seq], nq, (int64_t)kv * group * spec->dim, (int64_t)group * spec->dim);
     if (nk == 0 && b->dq) clear(b->dq, spec->q->offset[seq], nq, (int64_t)kv * group * spec->dim, (int64_t)group * spec->dim);
     pieces s;
     if (nk == 0 || !take_pieces(cx, b->kn, nk, spec->dim, &s)) return;
     lt_masked_keys mask;
     const lt_attend_args a = lt_attend_head(spec, b->q, b->k, b->v, seq, kv * group, &mask);
     b->kn->pack(nk, spec->dim, a.k, a.k_stride, 1, s.keys);
+    if (b->out) {
+        b->kn->pack(spec->dim, nk, a.v, 1, a.v_stride, s.keys_by_row);
+        for (int32_t h = kv * group; h < (kv + 1) * group; h++) forward_head(b, seq, h, &s);
+        return;
+    }
     b->kn->pack(spec->dim, nk, a.k, 1, a.k_stride, s.keys_by_row);
     b->kn->pack(nk, spec->dim, a.v, a.v_stride, 1, s.values);
     for (int32_t h = kv * group; h < (kv + 1) * group; h++) back_head(b, seq, h, &s);
@@ -146,4 +181,13 @@ bool lt_attend_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **
     b.dk = dx[1];
     b.dv = dx[2];
     return b.kn && put_in_order(cx, &b) && lt_parallel(cx, (int64_t)spec->q->n * b.kv_heads, back_group, &b);
+}
+
+bool lt_attend_dropped(lt_ctx *cx, const lt_attend_spec *spec, const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, lt_tensor *out)
+{
+    back b = {.kn = lt_kernels_of(cx, q->dtype), .spec = spec, .q = q, .k = k, .v = v, .out = out, .kv_heads = spec->kv_heads ? spec->kv_heads : spec->heads};
+    lt_scope scope = lt_open(cx, NULL);
+    const bool done = b.kn && put_in_order(cx, &b) && lt_parallel(cx, (int64_t)spec->q->n * b.kv_heads, back_group, &b);
+    lt_end(cx, scope);
+    return done;
 }

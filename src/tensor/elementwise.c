@@ -1,5 +1,6 @@
 /* Ops whose rows do not look at each other: sums, products, activations, norms, softmax. One loop over chunks of rows serves them
  * all; the arithmetic is the kernels'. */
+#include "base/ctx.h"
 #include "tensor/tensor.h"
 
 #include <inttypes.h>
@@ -276,4 +277,61 @@ lt_tensor *lt_layer_norm(lt_ctx *cx, lt_tensor *x, lt_tensor *gamma, lt_tensor *
     if (!x || (gamma && !is_row_of(cx, "layer_norm", x, gamma)) || (beta && !is_row_of(cx, "layer_norm", x, beta))) return NULL;
     rowwise w = {.rows = rows_layer_norm, .into = in_place(cx, x, over), .gamma = gamma ? gamma->data : NULL, .beta = beta ? beta->data : NULL, .number = eps};
     return apply(cx, &op_layer_norm, &w, 4, x, NULL, 3, (lt_tensor *[]){x, gamma, beta});
+}
+
+/* ---- dropout ---- */
+
+void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step)
+{
+    cx->dropping = true;
+    cx->drop_seed = seed;
+    cx->drop_step = step;
+    cx->drop_site = 0;
+}
+
+void lt_dropout_off(lt_ctx *cx) { cx->dropping = false; }
+
+lt_drop lt_dropout_site(lt_ctx *cx, double p)
+{
+    if (!cx->dropping || p <= 0) return (lt_drop){0};
+    return (lt_drop){.p = p, .key = {(uint32_t)cx->drop_seed, (uint32_t)(cx->drop_seed >> 32) ^ 0x64726f70u}, .step = cx->drop_step, .site = cx->drop_site++};
+}
+
+typedef struct dropping {
+    const lt_kernels *kn;
+    const lt_drop *d;
+    const char *x;
+    char *y;
+    int64_t cols;
+} dropping;
+
+static void drop_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
+{
+    const dropping *w = arg;
+    for (int64_t r = begin; r < begin + n; r++) {
+        const size_t at = (size_t)(r * w->cols) * w->kn->elem;
+        w->kn->dropout(w->cols, w->d->p, w->d->key, (const uint32_t[3]){(uint32_t)r, w->d->site, w->d->step}, w->x + at, w->y + at);
+    }
+}
+
+static bool drop(lt_ctx *cx, const lt_drop *d, const lt_tensor *x, lt_tensor *y)
+{
+    dropping w = {.kn = lt_kernels_of(cx, x->dtype), .d = d, .x = x->data, .y = y->data, .cols = lt_cols_of(x)};
+    return w.kn && lt_over_rows(cx, lt_rows_of(x), 4 * (double)w.cols, drop_rows, &w);
+}
+
+static bool back_dropout(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    dx[0] = lt_gradient(cx, node, 0);
+    return dx[0] && drop(cx, node->attributes, dy, dx[0]);
+}
+
+static const lt_op op_dropout = {"dropout", back_dropout};
+
+lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p)
+{
+    const lt_drop d = lt_dropout_site(cx, p);
+    if (!x || d.p == 0) return x;
+    lt_tensor *from = lt_contiguous(cx, x), *y = from ? lt_tensor_new(cx, x->dtype, x->rank, x->shape) : NULL;
+    return y && drop(cx, &d, from, y) ? lt_record(cx, &op_dropout, y, 1, &from, &d, sizeof d) : NULL;
 }

@@ -140,8 +140,10 @@ static bool take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     const double start = lt_now();
     lt_scope scope = lt_open(cx, NULL);
     const int64_t step = r->place.step;
+    lt_dropout_on(cx, r->o->seed, (uint32_t)step);
     *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r->schedule, r->o->lr, step, r->o->warmup, r->steps)};
     bool good = gradients(cx, r, s);
+    lt_dropout_off(cx);
     lt_end(cx, scope);
     if (!good) return false;
     double squares = 0;
@@ -307,7 +309,8 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
 {
     const lt_train_options *o = r->o;
-    lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true};
+    lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true,
+                          .drops = o->dropout >= 0, .dropout = o->dropout};
     if (r->objective->names) {
         m.labels = r->train.names;
         m.label = (const char *const *)r->train.name;

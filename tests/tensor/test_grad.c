@@ -76,6 +76,25 @@ OP(make_cross, attend(x, (lt_attend_spec){.heads = 2, .dim = 5, .k = key_seqs}))
 OP(make_biased, attend(x, (lt_attend_spec){.heads = 2, .dim = 5, .bias = slant}))
 OP(make_self, attend((lt_tensor *[]){x[0], x[0], x[0]}, (lt_attend_spec){.heads = 2, .dim = 5}))
 
+/* The same masks each time. */
+static lt_tensor *make_dropout(lt_tensor **x)
+{
+    lt_dropout_on(cx, 7, 3);
+    lt_tensor *y = lt_add(cx, lt_dropout(cx, x[0], 0.4), lt_dropout(cx, x[0], 0.1));
+    lt_dropout_off(cx);
+    return y;
+}
+
+static lt_tensor *attend_dropped(lt_tensor **x, lt_attend_spec s)
+{
+    lt_dropout_on(cx, 7, 3);
+    s.drop = lt_dropout_site(cx, 0.3);
+    lt_dropout_off(cx);
+    return attend(x, s);
+}
+OP(make_dropped, attend_dropped(x, (lt_attend_spec){.heads = 4, .kv_heads = 2, .dim = 3}))
+OP(make_dropped_causal, attend_dropped(x, (lt_attend_spec){.heads = 2, .dim = 5, .causal = true}))
+
 /* The sequences are 3, 1, 0 and 5 rows, those of keys 2, 4, 3 and 0: an empty one on either side. */
 static const test_case cases[] = {
     {"matmul", 2, {{5, 7}, {7, 3}}, make_matmul},
@@ -115,12 +134,15 @@ static const test_case cases[] = {
     {"attend, grouped", 3, {{9, 12}, {9, 6}, {9, 6}}, make_grouped, 2},
     {"attend, cross", 3, {{9, 10}, {9, 10}, {9, 10}}, make_cross, 2},
     {"attend, bias", 3, {{9, 10}, {9, 10}, {9, 10}}, make_biased, 2, (lt_act)1},
+    {"dropout", 1, {{5, 150}}, make_dropout},
+    {"attend, dropout", 3, {{9, 12}, {9, 6}, {9, 6}}, make_dropped, 2},
+    {"attend, dropout, causal", 3, {{9, 10}, {9, 10}, {9, 10}}, make_dropped_causal, 2},
     {"attend, one input thrice", 1, {{9, 10}}, make_self, 2},
     {"cross_entropy", 1, {{7, 5}}, make_cross_entropy, 4},
     {"sigmoid_cross_entropy", 2, {{7, 5}, {7, 5}}, make_sigmoid, 4},
     {"squared_error", 2, {{7, 5}, {7, 5}}, make_squared, 4},
 };
-enum { CASES = sizeof cases / sizeof *cases };
+enum { CASES = sizeof cases / sizeof *cases, NORM_CASE = 20 };
 
 static int setup(void **state)
 {
@@ -251,6 +273,39 @@ static void test_threads_change_no_bit(void **state)
     cx = home;
 }
 
+/* Every table drops the same elements, as many as it should, and other ones at other sites, steps and seeds. */
+static void test_dropout(void **state)
+{
+    enum { ROWS = 100, COLS = 201 };
+    lt_ctx *home = cx;
+    lt_tensor *first = NULL;
+    for (int t = 0; t < lt_kernels_count(); t++) {
+        cx = lt_ctx_new(&(lt_options){.threads = 1 + t % 3, .isa = lt_kernels_at(t)->isa});
+        lt_tensor *x = check_random(cx, LT_F32, ROWS, COLS, 3, 1);
+        lt_dropout_on(cx, 11, 5);
+        lt_tensor *y = lt_dropout(cx, x, 0.3), *z = lt_dropout(cx, x, 0.3);
+        lt_dropout_off(cx);
+        assert_ptr_equal(lt_dropout(cx, x, 0.3), x);
+        int zeros = 0, same = 0;
+        for (int64_t i = 0; i < ROWS * COLS; i++) {
+            zeros += get(y, i) == 0;
+            same += (get(y, i) == 0) == (get(z, i) == 0);
+            if (get(y, i) != 0) assert_float_equal(get(y, i), get(x, i) / 0.7, 1e-6);
+        }
+        assert_in_range(zeros, ROWS * COLS * 0.28, ROWS * COLS * 0.32); /* 6 standard deviations */
+        assert_in_range(same, ROWS * COLS * 0.55, ROWS * COLS * 0.61);  /* 0.3² + 0.7² */
+        lt_ctx *here = cx;
+        cx = home;
+        if (!first) {
+            first = check_random(cx, LT_F32, ROWS, COLS, 3, 0);
+            memcpy(first->data, y->data, sizeof(float) * ROWS * COLS);
+        } else
+            assert_true(check_same_bits(first, y));
+        lt_ctx_free(here);
+    }
+    cx = home;
+}
+
 static void test_frozen_and_detached(void **state)
 {
     lt_scope scope = lt_open(cx, NULL);
@@ -300,10 +355,10 @@ static void test_steps_reuse_memory(void **state)
 {
     lt_scope scope = lt_open(cx, NULL);
     lt_tensor *x[MOST];
-    make_leaves(&cases[20], LT_F64, x);
-    run_back(&cases[20], x);
+    make_leaves(&cases[NORM_CASE], LT_F64, x);
+    run_back(&cases[NORM_CASE], x);
     const size_t peak = lt_memory_peak(cx), used = lt_memory_used(cx);
-    for (int i = 0; i < 20; i++) run_back(&cases[20], x);
+    for (int i = 0; i < 20; i++) run_back(&cases[NORM_CASE], x);
     assert_int_equal(lt_memory_peak(cx), peak);
     assert_int_equal(lt_memory_used(cx), used);
     lt_end(cx, scope);
@@ -314,7 +369,7 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences),    cmocka_unit_test(test_f32_on_every_table), cmocka_unit_test(test_threads_change_no_bit),
-        cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
+        cmocka_unit_test(test_dropout), cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,6 +6,7 @@
 #endif
 #include "kernels/cpu/attend.h"
 #include "kernels/cpu/back.h"
+#include "kernels/cpu/dropout.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/product.h"
@@ -41,6 +42,7 @@ const lt_kernels NAME(LT_ISA) = {
     .transpose = transpose,
     .axpy = axpy,
     .adam = adam,
+    .dropout = dropout,
     .sum_squares = sum_squares,
     .act_back = act_back,
     .layer_norm_back = layer_norm_back,

@@ -136,4 +136,13 @@ static void adam(int64_t n, const lt_adam *h, void *w, const void *g, void *m, v
     }
 }
 
+static void dropout(int64_t n, double p, const uint32_t key[2], const uint32_t place[3], const void *x, void *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t word[4], counter[4] = {(uint32_t)(i / 64 * 16 + i % 16), place[0], place[1], place[2]};
+        lt_philox(counter, key, word);
+        ((real *)y)[i] = word[i % 64 / 16] >= (uint32_t)(p * 0x1p32) ? (real)(((const real *)x)[i] * (real)(1 / (1 - p))) : 0;
+    }
+}
+
 #endif

@@ -242,6 +242,7 @@ const lt_kernels NAME(LT_REAL) = {
     .transpose = transpose,
     .axpy = axpy,
     .adam = adam,
+    .dropout = dropout,
     .sum_squares = sum_squares,
     .act_back = act_back,
     .layer_norm_back = layer_norm_back,

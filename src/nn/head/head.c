@@ -14,13 +14,14 @@ bool lt_head_declare(lt_head_slot *h, lt_decl *d) { return !h->kind || h->kind->
 
 static lt_tensor *layers(lt_ctx *cx, const lt_head_slot *h, lt_tensor *x)
 {
+    if (h->dense.out) x = lt_dropout(cx, x, h->dropout_in);
     if (h->dense.out) x = lt_project(cx, &h->dense, x, &(lt_epilogue){.act = h->act});
     x = lt_norm(cx, &h->norm, x, h->dense.out > 0);
     if (h->tied) {
         x = lt_project(cx, h->tied, x, NULL);
         return lt_add_row(cx, x, lt_param_use((lt_param *)&h->tied_bias));
     }
-    return h->out.out ? lt_project(cx, &h->out, x, NULL) : x;
+    return h->out.out ? lt_project(cx, &h->out, lt_dropout(cx, x, h->dropout), NULL) : x;
 }
 
 static lt_tensor *forward_tokens(lt_ctx *cx, const lt_head_slot *h, lt_tensor *hidden, const lt_seqs *s) { return layers(cx, h, hidden); }

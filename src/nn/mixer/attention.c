@@ -57,7 +57,7 @@ static lt_tensor *forward(lt_ctx *cx, const lt_mixer *m, lt_tensor *x, const lt_
         k = lt_gather(cx, k, wide.from, lt_seqs_rows(wide.seqs));
         v = lt_gather(cx, v, wide.from, lt_seqs_rows(wide.seqs));
     }
-    lt_attend_spec spec = {.q = wide.seqs ? wide.seqs : s, .k = all, .heads = m->heads, .kv_heads = m->kv_heads, .dim = m->dim, .scale = m->scale, .causal = m->causal};
+    lt_attend_spec spec = {.q = wide.seqs ? wide.seqs : s, .k = all, .heads = m->heads, .kv_heads = m->kv_heads, .dim = m->dim, .scale = m->scale, .causal = m->causal, .drop = lt_dropout_site(cx, m->dropout)};
     if (mem && m->position.kind) return lt_fail(cx, LT_ERR_UNSUPPORTED, "position kind \"%s\" cannot decode step by step", m->position.kind->is.name);
     if (m->position.kind && !m->position.kind->bias(cx, &m->position, q, k, &spec)) return NULL;
     lt_tensor *y = lt_attend(cx, q, k, v, &spec);
