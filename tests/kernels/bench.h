@@ -93,7 +93,7 @@ static double peak(const lt_kernels *kn)
 
 typedef struct timed { /* one thing to time */
     const lt_kernels *kn;
-    int64_t m, n, k;
+    int64_t m, n, k, bytes, copies; /* bytes: of packed weights, of which there are some copies */
     lt_gemm_epilogue e;
     lt_attend_args attend;
     float *a, *b, *c;
@@ -137,45 +137,75 @@ static void run_coding(const timed *t)
     t->few->encode(t->m, t->k, t->a, t->bf16, t->k, &(lt_coding){.threshold = 6}, &to);
 }
 
+/* Weights packed, `copies` times, `rows` rows of inputs, coded where the product reads codes, and room for results. id LT_PRODUCTS: f32. */
+static timed operands_new(const lt_kernels *kn, int id, int64_t n, int64_t k, int64_t rows, int64_t copies)
+{
+    const lt_product *few = id < LT_PRODUCTS ? kn->product[id] : NULL;
+    const size_t bytes = few ? lt_product_bytes(kn, (lt_product_id)id, n, k) : lt_packed_bytes(kn, n, k);
+    float *w = numbers(n * k), *scale = numbers(n * k), *p = numbers((int64_t)bytes / 4 * copies);
+    void *codes = numbers(n * k);
+    if (id == LT_PRODUCT_INT8) lt_quantize_int8(n, k, w, codes, scale);
+    if (id == LT_PRODUCT_INT4) lt_quantize_int4(n, k, w, codes, scale);
+    if (few)
+        few->pack(n, k, id == LT_PRODUCT_BF16 ? w : codes, scale, p);
+    else
+        kn->pack(n, k, w, k, 1, p);
+    for (int64_t i = 1; i < copies; i++) memcpy((char *)p + (size_t)i * bytes, p, bytes);
+    timed t = {.kn = kn, .few = few, .bytes = (int64_t)bytes, .copies = copies, .m = rows, .n = n, .k = k, .a = numbers(rows * k), .b = p, .c = numbers(rows * n)};
+    t.rows = (lt_coded_rows){.data = t.a, .stride = k * 4};
+    if (few && few->row_bytes) {
+        t.rows = (lt_coded_rows){.data = numbers(rows * few->row_bytes(k) / 4), .stride = few->row_bytes(k), .code = (lt_code *)numbers(rows * 8),
+                                   .outlier = (lt_outlier *)numbers(rows * k * 2)};
+        run_coding(&t);
+    }
+    free(w), free(codes), free(scale);
+    return t;
+}
+
+static void operands_free(timed *t)
+{
+    if (t->rows.data != t->a) free(t->rows.data), free(t->rows.code), free(t->rows.outlier);
+    free(t->a), free(t->b), free(t->c);
+}
+
+/* Row counts across. */
+static const int64_t row_counts[] = {1, 2, 4, 8, 12, 16, 32, 64, 128, 512};
+
+static void print_row_counts(void)
+{
+    printf("%12s", "n, k \\ m");
+    for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) printf("%12lld", (long long)row_counts[i]);
+}
+
+static void print_rates(void (*run)(const timed *), timed t, double top)
+{
+    printf("%6lld,%5lld", (long long)t.n, (long long)t.k);
+    for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
+        t.m = row_counts[i];
+        double rate = 2.0 * (double)(t.m * t.n * t.k) / best_seconds(run, &t);
+        printf("%7.1f %3.0f%%", rate * 1e-9, 100 * rate / top);
+        fflush(stdout);
+    }
+}
+
 static void bench_product(const lt_kernels *kn, lt_product_id id, double f32_top)
 {
     static const char *const names[] = {"bf16", "int8", "int4"};
     static const int64_t shapes[][2] = {{384, 384}, {1536, 384}, {384, 1536}, {768, 768}, {3072, 768}, {1024, 1024}};
-    static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 32, 64, 128, 512};
     const lt_product *few = kn->product[id];
     const double own = peak_few(few), top = own ? own : f32_top;
-    printf("%s (%s): peak %.1f GOP/s\n%12s", names[id], few->name, top * 1e-9, "n, k \\ m");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) printf("%12lld", (long long)rows[i]);
+    printf("%s (%s): peak %.1f GOP/s\n", names[id], few->name, top * 1e-9);
+    print_row_counts();
     printf("  coding of 128 rows, elements/ns\n");
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const int64_t n = shapes[s][0], k = shapes[s][1];
-        float *w = numbers(n * k), *a = numbers(512 * k), *c = numbers(512 * n), *scale = numbers(n * k);
-        void *codes = numbers(n * k), *p = numbers((int64_t)lt_product_bytes(kn, id, n, k) / 4);
-        if (id == LT_PRODUCT_INT8) lt_quantize_int8(n, k, w, codes, scale);
-        if (id == LT_PRODUCT_INT4) lt_quantize_int4(n, k, w, codes, scale);
-        few->pack(n, k, id == LT_PRODUCT_BF16 ? w : codes, scale, p);
-        timed t = {.kn = kn, .few = few, .m = 512, .n = n, .k = k, .a = a, .b = p, .c = c, .rows = {.data = a, .stride = k * 4}};
-        if (few->row_bytes) {
-            t.rows = (lt_coded_rows){.data = numbers(512 * few->row_bytes(k) / 4), .stride = few->row_bytes(k), .code = (lt_code *)numbers(512 * 8),
-                               .outlier = (lt_outlier *)numbers(512 * k * 2)};
-            run_coding(&t);
-        }
-        printf("%6lld,%5lld", (long long)n, (long long)k);
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            t.m = rows[i];
-            double rate = 2.0 * (double)(rows[i] * n * k) / best_seconds(run_few, &t);
-            printf("%7.1f %3.0f%%", rate * 1e-9, 100 * rate / top);
-            fflush(stdout);
-        }
-        if (few->row_bytes) {
-            t.m = 128;
-            printf("  %.2f", 128e-9 * (double)k / best_seconds(run_coding, &t));
-            t.bf16 = true;
-            printf(", of bf16 %.2f", 128e-9 * (double)k / best_seconds(run_coding, &t));
-            free(t.rows.data), free(t.rows.code), free(t.rows.outlier);
-        }
+        timed t = operands_new(kn, id, shapes[s][0], shapes[s][1], 512, 1);
+        print_rates(run_few, t, top);
+        t.m = 128;
+        if (few->row_bytes) printf("  %.2f", 128e-9 * (double)t.k / best_seconds(run_coding, &t));
+        t.bf16 = true;
+        if (few->row_bytes) printf(", of bf16 %.2f", 128e-9 * (double)t.k / best_seconds(run_coding, &t));
         printf("\n");
-        free(w), free(p), free(a), free(c), free(codes), free(scale);
+        operands_free(&t);
     }
 }
 
@@ -184,25 +214,89 @@ static void run_gemm(const timed *t) { t->kn->gemm(t->m, t->n, t->k, t->a, t->k,
 static void bench_gemm(const lt_kernels *kn, double top)
 {
     static const int64_t shapes[][2] = {{384, 384}, {1536, 384}, {384, 1536}, {768, 768}, {3072, 768}, {768, 3072}, {1024, 1024}};
-    static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 32, 64, 128, 512};
-    printf("gemm: GFLOP/s (%% of peak)\n%12s", "n, k \\ m");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) printf("%12lld", (long long)rows[i]);
+    printf("gemm: GFLOP/s (%% of peak)\n");
+    print_row_counts();
     printf("\n");
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const int64_t n = shapes[s][0], k = shapes[s][1];
-        float *w = numbers(n * k), *p = numbers((int64_t)lt_packed_bytes(kn, n, k) / 4), *a = numbers(512 * k),
-              *c = numbers(512 * n);
-        kn->pack(n, k, w, k, 1, p);
-        printf("%6lld,%5lld", (long long)n, (long long)k);
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            timed t = {.kn = kn, .m = rows[i], .n = n, .k = k, .a = a, .b = p, .c = c};
-            double rate = 2.0 * (double)(rows[i] * n * k) / best_seconds(run_gemm, &t);
-            printf("%7.1f %3.0f%%", rate * 1e-9, 100 * rate / top);
-            fflush(stdout);
-        }
+        timed t = operands_new(kn, LT_PRODUCTS, shapes[s][0], shapes[s][1], 512, 1);
+        print_rates(run_gemm, t, top);
         printf("\n");
-        free(w), free(p), free(a), free(c);
+        operands_free(&t);
     }
+}
+
+/* ---- few rows ----------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#define EIGHT_LOADS(op, size, reg)                                                                                                 \
+    op " 0*" size "(%0), " reg "0\n" op " 1*" size "(%0), " reg "1\n" op " 2*" size "(%0), " reg "2\n" op " 3*" size               \
+       "(%0), " reg "3\n" op " 4*" size "(%0), " reg "4\n" op " 5*" size "(%0), " reg "5\n" op " 6*" size "(%0), " reg             \
+       "6\n" op " 7*" size "(%0), " reg "7\n"
+#endif
+
+/* Loads 512 bytes, as wide as the table does. */
+static inline void read_512(const lt_kernels *kn, const char *p)
+{
+#if defined(__x86_64__)
+    if (strncmp(kn->isa, "avx512", 6) == 0 || strcmp(kn->isa, "amx") == 0)
+        __asm__ volatile(EIGHT_LOADS("vmovups", "64", "%%zmm") ::"r"(p) : CLOBBERS);
+    else if (strncmp(kn->isa, "avx", 3) == 0)
+        for (int i = 0; i < 512; i += 256) __asm__ volatile(EIGHT_LOADS("vmovups", "32", "%%ymm") ::"r"(p + i) : CLOBBERS);
+    else
+        for (int i = 0; i < 512; i += 128) __asm__ volatile(EIGHT_LOADS("movups", "16", "%%xmm") ::"r"(p + i) : CLOBBERS);
+#elif defined(__aarch64__)
+    for (int i = 0; i < 512; i += 64) __asm__ volatile("ld1 {v0.4s-v3.4s}, [%0]" ::"r"(p + i) : CLOBBERS);
+#else
+    for (int i = 0; i < 512; i += 8) (void)*(const volatile double *)(p + i);
+#endif
+}
+
+/* Reads all weights as t->op says: as one stream, as four, or as one that is asked for a page before. */
+enum { READ_PLAIN, READ_FOUR, READ_AHEAD, READS };
+static void run_read(const timed *t)
+{
+    const int64_t quarter = t->bytes * t->copies / 2048 * 512;
+    const char *p = (const char *)t->b;
+    for (int64_t i = 0; i < 4 * quarter; i += 512) {
+        for (int l = 0; t->op == READ_AHEAD && l < 512; l += 64) __builtin_prefetch(p + i + 4096 + l, 0, 2);
+        read_512(t->kn, t->op == READ_FOUR ? p + i / 512 % 4 * quarter + i / 2048 * 512 : p + i);
+    }
+}
+
+static void run_copies(const timed *t)
+{
+    timed one = *t;
+    for (int64_t i = 0; i < t->copies; i++, one.b = (float *)((char *)t->b + (size_t)i * (size_t)t->bytes)) t->few ? run_few(&one) : run_gemm(&one);
+}
+
+/* Products of few rows read weights and do little else: bytes of weights a nanosecond, and the share of what the best of three loops
+ * that only read them reaches. The largest shape is there so many times that no cache holds them. */
+static void bench_few_rows(const lt_kernels *kn)
+{
+    enum { COLD_BYTES = 192 << 20 };
+    static const char *const names[] = {"bf16", "int8", "int4", "f32"};
+    static const int64_t shapes[][2] = {{384, 1536}, {768, 3072}, {4096, 4096}}, rows[] = {1, 2, 4};
+    printf("few rows: GB/s of weights (%% of reading them alone)\n");
+    for (int id = LT_PRODUCTS; id >= 0; id--)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            const int64_t n = shapes[s][0], k = shapes[s][1], one = id < LT_PRODUCTS ? (int64_t)lt_product_bytes(kn, (lt_product_id)id, n, k) : n * k * 4;
+            timed t = operands_new(kn, id, n, k, 4, s == 2 ? COLD_BYTES / one + 1 : 1);
+            const double bytes = (double)(t.bytes * t.copies);
+            double least = 1e9;
+            for (t.op = 0; t.op < READS; t.op++) {
+                double took = best_seconds(run_read, &t);
+                if (took < least) least = took;
+            }
+            printf("%6s %5lld,%5lld: reading %6.1f", names[id], (long long)n, (long long)k, bytes / least * 1e-9);
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                t.m = rows[i];
+                double took = best_seconds(run_copies, &t);
+                printf("   m = %lld: %6.1f %3.0f%%", (long long)rows[i], bytes / took * 1e-9, 100 * least / took);
+                fflush(stdout);
+            }
+            printf("\n");
+            operands_free(&t);
+        }
 }
 
 static void bench_epilogue(const lt_kernels *kn, double top)
@@ -334,6 +428,7 @@ static int bench(const char *only)
         const double top = peak(kn);
         printf("== %s: peak %.1f GFLOP/s, %d columns a panel\n", kn->isa, top * 1e-9, kn->nr);
         bench_gemm(kn, top);
+        bench_few_rows(kn);
         bench_epilogue(kn, top);
         for (int id = 0; id < LT_PRODUCTS; id++) bench_product(kn, (lt_product_id)id, top);
         bench_attend(kn, top, false);

@@ -1,13 +1,15 @@
 /* What one multiply-add does with words of 32 bits: a float; two bf16, one product after the other; or codes of int8 products, summed in
  * 32-bit integers that no more than 2^31 / (255 · 127) products may enter. With VNNI a word is four codes, unsigned inputs and signed
  * weights. Without, it is two of 16 bits, of which weights are stored as bytes and widened when they are loaded: VPMADDUBSW would take twice
- * as many at once, but its sums of two products do not fit 16 bits without as much work again. */
+ * as many at once, but its sums of two products do not fit 16 bits without as much work again. Words of the last two kinds are decoded to
+ * floats: eight codes of 4 bits (int4), or two bf16 where no unit multiplies them. */
 #ifndef LATHE_KERNELS_DOT_H
 #define LATHE_KERNELS_DOT_H
 
 #include "kernels/cpu/vec.h"
+#include "lathe/kernels.h"
 
-typedef enum { LT_WORD_F32, LT_WORD_BF16, LT_WORD_INT8 } lt_word;
+typedef enum { LT_WORD_F32, LT_WORD_BF16, LT_WORD_INT8, LT_WORD_INT4, LT_WORD_PAIR } lt_word;
 
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 #define LT_CODES 4 /* of a word */
@@ -61,6 +63,22 @@ LT_INLINE vf v_load_weights(const lt_word KIND, const float *p)
     memcpy(&b, p, sizeof b);
     return (vf)__builtin_convertvector(b, pairs);
 #endif
+}
+
+/* Decoded kinds: values of a word, words of a group, vectors of scales before them. */
+#define LT_CODED(KIND) ((KIND) == LT_WORD_INT4 || (KIND) == LT_WORD_PAIR)
+#define LT_WORD_VALUES(KIND) ((KIND) == LT_WORD_INT4 ? 8 : 2)
+#define LT_GROUP_WORDS(KIND) ((KIND) == LT_WORD_INT4 ? LT_INT4_GROUP / 8 : 1)
+#define LT_GROUP_HEAD(KIND) ((KIND) == LT_WORD_INT4 ? 1 : 0)
+
+/* Value i of words, whose scales are at `scale`. Four bits become a number where they stand, as the last of a float's fraction that counts,
+ * without being shifted and converted: 2^(23 - at) + code. A fraction has room for the first five of a word. */
+LT_INLINE vf v_decode(const lt_word KIND, const int i, vi word, const float *scale)
+{
+    if (KIND == LT_WORD_PAIR) return (vf)(i ? word & (int32_t)0xffff0000 : word << 16);
+    const int at = i < 5 ? 4 * i : 4 * (i - 3);
+    vi bits = ((i < 5 ? word : word >> 12) & (15 << at)) | (150 - at) << 23;
+    return ((vf)bits - (float)((1 << (23 - at)) + 8)) * v_load(scale);
 }
 
 #if LT_HAS_BF16

@@ -1,7 +1,7 @@
 /* Products with weights of fewer bits, over the same panels and tiles as f32: only what a word of 32 bits holds differs. A tile's sums
  * pass through a buffer in L1, where they become floats and all that follows the product happens. Weights that the machine cannot
- * multiply as they are stored (int4; bf16 without its units) are unpacked to floats, a block of k of one panel at a time, for all
- * rows. */
+ * multiply as they are stored (int4; bf16 without its units) are decoded to floats: in registers for few rows, else a block of k of one
+ * panel at a time, for all rows. */
 #ifndef LATHE_KERNELS_PRODUCT_H
 #define LATHE_KERNELS_PRODUCT_H
 
@@ -9,8 +9,8 @@
 
 /* ---- words as they are stored ---- */
 
-/* Panels of `words` words a column behind `head` words of what belongs to the column. */
-LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t words, int64_t head, const lt_coded_rows *a, int64_t first, const float *packed,
+/* Panels of `words` words a column, each met by one of k words of a row, behind `head` words of what belongs to the column. */
+LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t k, int64_t words, int64_t head, const lt_coded_rows *a, int64_t first, const float *packed,
                           void *c, int64_t c_stride, const lt_gemm_epilogue *e)
 {
     const int64_t vectors = (n + LT_LANES - 1) / LT_LANES, parts = tile_parts(KIND, m), panel = v_panel_step(KIND, words * LT_NR) + head * LT_NR;
@@ -20,7 +20,7 @@ LT_INLINE void words_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t word
         width = tile_width(KIND, tallest, vectors - v);
         const float *columns = packed + v / LT_NV * panel;
         const int64_t left = n - v * LT_LANES, span = width * LT_LANES;
-        tile_args t = {.k = words, .a_stride = a->stride / 4, .b = columns + head * LT_NR, .panel_stride = panel, .c = room, .c_stride = span, .scale = 1.0f};
+        tile_args t = {.k = k, .a_stride = a->stride / 4, .b = columns + head * LT_NR, .panel_stride = panel, .c = room, .c_stride = span, .scale = 1.0f};
         const int halves = width == LT_WIDEST ? 0 : parts == 1 ? 2 : 1;
         for (int64_t i = 0; i < parts; i++) {
             const int64_t r = tile_start(KIND, m, i);
@@ -76,28 +76,51 @@ static void int8_pack(int64_t n, int64_t k, const void *w, const float *scale, v
 static void int8_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
-    words_gemm(LT_WORD_INT8, m, n, int8_words(k), INT8_HEAD, a, first, packed, c, c_stride, e ? e : &no_epilogue);
+    words_gemm(LT_WORD_INT8, m, n, int8_words(k), int8_words(k), INT8_HEAD, a, first, packed, c, c_stride, e ? e : &no_epilogue);
 }
 
-/* ---- weights that are unpacked to floats ---- */
+/* ---- weights that are decoded to floats ---- */
 
-enum { UNPACK_K = 128, UNPACK_ROWS = 64 };
-/* k0 … k0+k-1 of one panel as floats [k][LT_NR]. */
-typedef void unpack_fn(int64_t k0, int64_t k, const void *panel, float *out);
+enum { DECODE_K = 512, DECODE_ROWS = 256, DECODE_FEW = LT_MR };
 
-LT_INLINE void unpacked_gemm(unpack_fn *unpack, size_t panel_bytes, int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed,
-                             void *c, int64_t c_stride, const lt_gemm_epilogue *e)
+LT_INLINE int64_t decoded_words(const lt_word KIND, int64_t k) /* of a column, scales among them */
 {
-    float weights[UNPACK_K * LT_NR] __attribute__((aligned(64))), result[UNPACK_ROWS * LT_NR] __attribute__((aligned(64)));
+    const int words = LT_GROUP_WORDS(KIND), group = words * LT_WORD_VALUES(KIND);
+    return (k + group - 1) / group * (LT_GROUP_HEAD(KIND) + words);
+}
+
+/* k0 … k0+k-1 of one panel, from a group's first on, as floats [k][LT_NR]; the last word's all. */
+LT_INLINE void decode(const lt_word KIND, int64_t k0, int64_t k, const float *panel, float *out)
+{
+    const int words = LT_GROUP_WORDS(KIND), values = LT_WORD_VALUES(KIND);
+    const float *group = panel + decoded_words(KIND, k0) * LT_NR;
+    for (int64_t i = 0; i < k; i += words * values, group += (LT_GROUP_HEAD(KIND) + words) * LT_NR)
+        for (int w = 0; w < words && i + w * values < k; w++, out += values * LT_NR)
+            for (int64_t j = 0; j < LT_NR; j += LT_LANES) {
+                const vi word = v_load_words(group + (LT_GROUP_HEAD(KIND) + w) * LT_NR + j);
+                LT_UNROLL
+                for (int l = 0; l < values; l++) v_store(out + l * LT_NR + j, v_decode(KIND, l, word, group + j));
+            }
+}
+
+LT_INLINE void decoded_gemm(const lt_word KIND, int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const float *packed, void *c,
+                            int64_t c_stride, const lt_gemm_epilogue *e)
+{
+    const int64_t words = decoded_words(KIND, k);
+    if (m <= DECODE_FEW) {
+        words_gemm(KIND, m, n, k, words, 0, a, first, packed, c, c_stride, e);
+        return;
+    }
+    float weights[DECODE_K * LT_NR] __attribute__((aligned(64))), result[DECODE_ROWS * LT_NR] __attribute__((aligned(64)));
     for (int64_t j = 0; j < n; j += LT_NR)
-        for (int64_t r0 = 0; r0 < m; r0 += UNPACK_ROWS) {
-            const int64_t rows = m - r0 < UNPACK_ROWS ? m - r0 : UNPACK_ROWS, parts = tile_parts(LT_WORD_F32, rows);
-            for (int64_t k0 = 0; k0 == 0 || k0 < k; k0 += UNPACK_K) {
-                const int64_t depth = k - k0 < UNPACK_K ? k - k0 : UNPACK_K;
-                unpack(k0, depth, (const char *)packed + (size_t)(j / LT_NR) * panel_bytes, weights);
+        for (int64_t r0 = 0; r0 < m; r0 += DECODE_ROWS) {
+            const int64_t rows = m - r0 < DECODE_ROWS ? m - r0 : DECODE_ROWS, parts = tile_parts(LT_WORD_F32, rows);
+            for (int64_t k0 = 0; k0 == 0 || k0 < k; k0 += DECODE_K) {
+                const int64_t depth = k - k0 < DECODE_K ? k - k0 : DECODE_K;
+                decode(KIND, k0, depth, packed + j * words, weights);
                 for (int64_t i = 0; i < parts; i++) {
                     const int64_t r = tile_start(LT_WORD_F32, rows, i);
-                    tile_args t = {.k = depth, .a_stride = a->stride / 4, .b = weights, .panel_stride = UNPACK_K * LT_NR, .c = result + r * LT_NR,
+                    tile_args t = {.k = depth, .a_stride = a->stride / 4, .b = weights, .panel_stride = DECODE_K * LT_NR, .c = result + r * LT_NR,
                                    .c_stride = LT_NR, .scale = 1.0f, .go_on = k0 > 0};
                     t.a = (const float *)((const char *)a->data + (first + r0 + r) * a->stride) + k0;
                     tile_run(LT_WORD_F32, (int)(tile_start(LT_WORD_F32, rows, i + 1) - r), LT_NV, &t);
@@ -134,22 +157,13 @@ static void bf16_pack(int64_t n, int64_t k, const void *w, const float *scale, v
 static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
-    words_gemm(LT_WORD_BF16, m, n, bf16_words(k), 0, a, first, packed, c, c_stride, e ? e : &no_epilogue);
+    words_gemm(LT_WORD_BF16, m, n, bf16_words(k), bf16_words(k), 0, a, first, packed, c, c_stride, e ? e : &no_epilogue);
 }
 #else
-static void bf16_unpack(int64_t k0, int64_t k, const void *panel, float *out)
-{
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < LT_NR; j += LT_LANES) {
-            vi pair = v_load_words((const float *)panel + (k0 + i) / 2 * LT_NR + j);
-            v_store_words(out + i * LT_NR + j, (k0 + i) % 2 ? pair & (int32_t)0xffff0000 : pair << 16);
-        }
-}
-
 static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
-    unpacked_gemm(bf16_unpack, bf16_panel_bytes(k), m, n, k, a, first, packed, c, c_stride, e ? e : &no_epilogue);
+    decoded_gemm(LT_WORD_PAIR, m, n, k, a, first, packed, c, c_stride, e ? e : &no_epilogue);
 }
 #endif
 
@@ -177,22 +191,10 @@ static void int4_pack(int64_t n, int64_t k, const void *w, const float *scale, v
         }
 }
 
-static void int4_unpack(int64_t k0, int64_t k, const void *panel, float *out)
-{
-    for (int64_t i = 0; i < k; i++) {
-        const float *group = (const float *)panel + (k0 + i) / LT_INT4_GROUP * (1 + INT4_WORDS) * LT_NR;
-        const int64_t at = (k0 + i) % LT_INT4_GROUP;
-        for (int64_t j = 0; j < LT_NR; j += LT_LANES) {
-            vi code = ((v_load_words(group + (1 + at / 8) * LT_NR + j) >> (int)(at % 8 * 4)) & 15) - 8;
-            v_store(out + i * LT_NR + j, __builtin_convertvector(code, vf) * v_load(group + j));
-        }
-    }
-}
-
 static void int4_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
-    unpacked_gemm(int4_unpack, int4_panel_bytes(k), m, n, k, a, first, packed, c, c_stride, e ? e : &no_epilogue);
+    decoded_gemm(LT_WORD_INT4, m, n, k, a, first, packed, c, c_stride, e ? e : &no_epilogue);
 }
 
 /* ---- the tables ---- */

@@ -109,6 +109,42 @@ LT_INLINE void tile_blocks(const lt_word KIND, const int R, const int W, const i
     }
 }
 
+/* The chains of weights that are decoded, never cut into blocks. */
+LT_INLINE void tile_decoded(const lt_word KIND, const int R, const int W, vf acc[LT_ACCUMULATORS], const tile_args *t)
+{
+    const int values = LT_WORD_VALUES(KIND), head = LT_GROUP_HEAD(KIND), words = LT_GROUP_WORDS(KIND);
+    const float *a = t->a, *b = t->b;
+    const int64_t a_stride = t->a_stride, panel = t->panel_stride;
+#define STEP(I, A)                                                                                                                 \
+    do {                                                                                                                           \
+        vf bv[LT_WIDEST];                                                                                                          \
+        LT_UNROLL                                                                                                                  \
+        for (int v = 0; v < W; v++) bv[v] = v_decode(KIND, I, word[v], b + v / LT_NV * panel + v % LT_NV * LT_LANES);              \
+        LT_UNROLL                                                                                                                  \
+        for (int r = 0; r < R; r++) {                                                                                              \
+            vf av = v_set(a[r * a_stride + (A)]);                                                                                  \
+            LT_UNROLL                                                                                                              \
+            for (int v = 0; v < W; v++) acc[r * W + v] = v_fma(av, bv[v], acc[r * W + v]);                                         \
+        }                                                                                                                          \
+    } while (0)
+    for (int64_t left = t->k; left > 0; b += (head + words) * LT_NR)
+        for (int w = 0; w < words && left > 0; w++, left -= values, a += values) {
+            vi word[LT_WIDEST];
+            LT_UNROLL
+            for (int v = 0; v < W; v++) word[v] = v_load_words(b + v / LT_NV * panel + (head + w) * LT_NR + v % LT_NV * LT_LANES);
+            if (left >= values) {
+                LT_UNROLL
+                for (int i = 0; i < values; i++) STEP(i, i);
+            } else
+                for (int64_t i = 0; i < left; i++) {
+                    STEP(0, i);
+                    LT_UNROLL
+                    for (int v = 0; v < W; v++) word[v] >>= 32 / values;
+                }
+        }
+#undef STEP
+}
+
 LT_INLINE void tile_body(const lt_word KIND, const int R, const int W, const tile_args *t)
 {
     vf acc[LT_ACCUMULATORS];
@@ -118,7 +154,9 @@ LT_INLINE void tile_body(const lt_word KIND, const int R, const int W, const til
         LT_UNROLL
         for (int i = 0; i < R * W; i++) acc[i] = v_load(t->c + i / W * t->c_stride + i % W * LT_LANES);
     }
-    if (t->ahead_halves == 2)
+    if (LT_CODED(KIND))
+        tile_decoded(KIND, R, W, acc, t);
+    else if (t->ahead_halves == 2)
         tile_blocks(KIND, R, W, 2, acc, t);
     else if (t->ahead_halves == 1)
         tile_blocks(KIND, R, W, 1, acc, t);
@@ -154,8 +192,25 @@ typedef void tile_fn(const tile_args *t);
 
 TILES(F32)
 TILES(INT8)
+
+/* Those of decoded kinds, of whole panels: [width 2 or 4][rows - 1]. */
+#if LT_VREGS == 32
+#define DECODED_MORE(K) TILE(K, 7, 2) TILE(K, 8, 2) TILE(K, 3, 4) TILE(K, 4, 4)
+#define DECODED_TABLE(K) ROW(K, 2, tile_##K##_4_2, tile_##K##_5_2, tile_##K##_6_2, tile_##K##_7_2, tile_##K##_8_2), ROW(K, 4, tile_##K##_4_4)
+#else
+#define DECODED_MORE(K)
+#define DECODED_TABLE(K)                                                                                                           \
+    {tile_##K##_1_2, tile_##K##_2_2, tile_##K##_3_2, tile_##K##_4_2, tile_##K##_5_2, tile_##K##_6_2}, {tile_##K##_1_4, tile_##K##_2_4}
+#endif
+#define DECODED_TILES(K)                                                                                                           \
+    TILE(K, 1, 2) TILE(K, 2, 2) TILE(K, 3, 2) TILE(K, 4, 2) TILE(K, 5, 2) TILE(K, 6, 2) TILE(K, 1, 4) TILE(K, 2, 4)                \
+    DECODED_MORE(K) static tile_fn *const tiles_##K[][LT_MR] = {DECODED_TABLE(K)};
+
+DECODED_TILES(INT4)
 #if LT_HAS_BF16
 TILES(BF16)
+#else
+DECODED_TILES(PAIR)
 #endif
 /* clang-format on */
 
@@ -164,6 +219,7 @@ TILES(BF16)
 LT_INLINE int tile_width(const lt_word KIND, int rows, int64_t remaining)
 {
     const int most = KIND == LT_WORD_F32 || LT_ACCUMULATORS < 16 ? LT_ACCUMULATORS : 16;
+    if (LT_CODED(KIND)) return rows * 4 <= LT_VREGS / 2 && remaining > 2 ? 4 : 2;
     if (rows * 8 <= most && remaining >= 8) return 8;
     if (rows * 4 <= most && remaining >= 4) return 4;
     return remaining >= 2 ? 2 : 1;
@@ -176,9 +232,16 @@ LT_INLINE void tile_run(const lt_word KIND, int rows, int width, const tile_args
     case LT_WORD_INT8:
         tiles_INT8[w][rows - 1](t);
         break;
+    case LT_WORD_INT4:
+        tiles_INT4[w - 1][rows - 1](t);
+        break;
 #if LT_HAS_BF16
     case LT_WORD_BF16:
         tiles_BF16[w][rows - 1](t);
+        break;
+#else
+    case LT_WORD_PAIR:
+        tiles_PAIR[w - 1][rows - 1](t);
         break;
 #endif
     default:
