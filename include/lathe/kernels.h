@@ -86,6 +86,8 @@ typedef struct lt_coded_rows { /* rows in the form that a product reads: f32, bf
     int64_t stride;      /* bytes from row to row */
     lt_code *code;       /* [rows], int8 only … */
     lt_outlier *outlier; /* … with room for rows · k where a threshold is set */
+    int64_t rows;        /* sparse products only: how many there are in all, and … */
+    void *panels;        /* … the same turned, tokens side by side, by lt_sparse.turn */
 } lt_coded_rows;
 
 typedef struct lt_product {
@@ -101,6 +103,30 @@ typedef struct lt_product {
     void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                  const lt_gemm_epilogue *e);
 } lt_product;
+
+/* ---- products with block-sparse weights (Shen et al. 2023, arXiv 2306.16601) -------------------------------------- */
+
+/* Of weights [n, k], blocks of LT_SPARSE_BLOCK consecutive outputs that share one k are left out where all of them are zero. Rows of inputs are
+ * turned, so that tokens fill vectors and each block that is left costs one read of them. f32: an output is a chain of fused multiply-adds
+ * over 128 of the blocks that are left, in order of k, and the sum of these chains in order; zero weights meet no input, so infinities there make
+ * no NaN. int8: codes and scales as lt_product's, and its bits. */
+typedef enum { LT_SPARSE_F32, LT_SPARSE_INT8, LT_SPARSES } lt_sparse_id;
+enum { LT_SPARSE_BLOCK = 4 };
+
+typedef struct lt_sparse {
+    int tokens;                                     /* of a panel of turned rows */
+    size_t (*turned_bytes)(int64_t m, int64_t k);   /* of m rows */
+    /* Rows first … first+m-1 (first a multiple of `tokens`; m too, unless they are the last) of a, as they stand in a->data: f32, or int8 codes by
+     * lt_product.encode, into a->panels. */
+    void (*turn)(int64_t first, int64_t m, int64_t k, const lt_coded_rows *a);
+    size_t (*packed_bytes)(int64_t n, int64_t k, const void *w);
+    /* w [n, k] row-major: f32, scale is not read; or codes -127 … 127, scale [n]. Padding of n to lt_kernels.nr is zero. */
+    void (*pack)(int64_t n, int64_t k, const void *w, const float *scale, void *packed);
+    void (*unpack_row)(int64_t k, const void *packed, int64_t j, void *out); /* row j of w */
+    /* As lt_product.gemm; the first row is row `first` of a (as for turn), the first column is `column`, a multiple of lt_kernels.nr, of packed. */
+    void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, int64_t column, void *c, int64_t c_stride,
+                 const lt_gemm_epilogue *e);
+} lt_sparse;
 
 typedef struct lt_adam { /* one step of Adam (Kingma & Ba 2015) with decoupled decay (Loshchilov & Hutter 2019) */
     double lr, beta1, beta2, eps, decay;
@@ -166,7 +192,8 @@ typedef struct lt_kernels {
     /* y = x / (1 - p), or 0 with probability p (0 <= p < 1), by counter-based random numbers: element i of a row by key, the row's place and i. */
     void (*dropout)(int64_t n, double p, const uint32_t key[2], const uint32_t place[3], const void *x, void *y);
 
-    const lt_product *product[LT_PRODUCTS]; /* f32 tables have all of them */
+    const lt_product *product[LT_PRODUCTS]; /* f32 tables have all of them … */
+    const lt_sparse *sparse[LT_SPARSES];    /* … and these */
     /* As attend, on q, k, v and out of bf16, with scores and sums in f32; NULL where the machine does not multiply bf16. Takes even dim
      * and value_dim; bias gets f32 scores. */
     void (*attend_bf16)(const lt_attend_args *a, int64_t q0, int64_t nq, void *scratch);

@@ -73,7 +73,7 @@ struct lt_linear_kind {      /* "dense", "int8", "low_rank", "lora", … */
     lt_kind is;
     bool (*declare)(lt_linear *l, lt_decl *d);                                  /* parameters, buffers, inner linears */
     lt_tensor *(*forward)(lt_ctx *cx, const lt_linear *l, lt_tensor *x);        /* ops, bias included; NULL: cannot be differentiated */
-    lt_tensor *(*run)(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epilogue *e); /* fused; the same bits as forward + ops */
+    lt_tensor *(*run)(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epilogue *e); /* fused; the same bits as forward + ops ("sparse": within rounding) */
     lt_tensor *(*encode)(lt_ctx *cx, const lt_linear *l, lt_tensor *x);         /* input for run, once for q, k, v; NULL: as it is */
     bool reads_bf16;                                                            /* run takes bf16 inputs as they are */
     bool (*rows)(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n, void *out); /* weight rows, as embeddings and savers read them */
@@ -275,7 +275,7 @@ void lt_norm_free(lt_norm_slot *n);
 
 /* ---- kinds by name --------------------------------------------------------------------------------------------- */
 
-extern const lt_linear_kind lt_linear_dense, lt_linear_bf16, lt_linear_int8, lt_linear_int4;
+extern const lt_linear_kind lt_linear_dense, lt_linear_bf16, lt_linear_int8, lt_linear_int4, lt_linear_sparse, lt_linear_sparse_int8;
 extern const lt_mixer_kind lt_mixer_attention;
 extern const lt_memory_kind lt_memory_kv;
 extern const lt_position_kind lt_position_relative_key, lt_position_relative_key_query;

@@ -116,6 +116,11 @@ lt_tensor *lt_code_rows(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_cod
 lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how, const void *packed, int64_t n,
                           const lt_gemm_epilogue *e, lt_tensor *out);
 
+/* The same with block-sparse weights of the kind that id says. lt_turn_rows: rows as those products read them, which remain what they were to others. */
+lt_tensor *lt_turn_rows(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_coding *how /* of int8 */);
+lt_tensor *lt_sparse_run(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_coding *how, const void *packed, int64_t n,
+                         const lt_gemm_epilogue *e, lt_tensor *out);
+
 /* Losses → [1], `factor` times the sum over rows. x [n, classes]; a label below 0, a target of NaN: not counted. Targets are constants. */
 lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor);
 lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor); /* each class for itself; targets 0 … 1 */

@@ -167,9 +167,10 @@ static bool time_singles(lt_cli *cli, const lt_model *m, const lt_held *in, spee
     return true;
 }
 
-static bool print_speed(lt_cli *cli, const lt_held *in, const speed *v)
+static bool print_speed(lt_cli *cli, const lt_model *m, const lt_held *in, const speed *v)
 {
     const char *isa = lt_kernels_f32(lt_ctx_isa(cli->cx))->isa;
+    const int sparse = lt_model_about(m)->sparse;
     lt_str *s = &cli->out.text;
     double per_s = (double)in->n_ids / v->seconds, to_ids = in->seconds > 0 ? (double)in->n_ids / in->seconds : NAN;
     if (!lt_print_wants_json(&cli->out)) {
@@ -178,6 +179,7 @@ static bool print_speed(lt_cli *cli, const lt_held *in, const speed *v)
         lt_str_printf(s, "one input at a time: %.2f ms in the middle, %.2f ms at 99 %%\n", 1e3 * v->p50, 1e3 * v->p99);
         lt_str_printf(s, "loading %.2f s, peak memory %.0f MB, tokenizing %.0f tokens/s on one thread\n", v->load,
                       1e-6 * (double)v->peak, to_ids);
+        if (sparse) lt_str_printf(s, "%d linear layers have block-sparse weights and run by the kernels for those\n", sparse);
         return lt_print_due(&cli->out);
     }
     lt_str_puts(s, "{");
@@ -193,6 +195,7 @@ static bool print_speed(lt_cli *cli, const lt_held *in, const speed *v)
     lt_json_member_num(s, "tokenize_tokens_per_s", to_ids);
     lt_json_member_int(s, "threads", lt_threads(cli->cx));
     lt_json_member(s, "isa", isa);
+    lt_json_member_int(s, "sparse_linears", sparse);
     lt_str_puts(s, "}\n");
     return lt_print_due(&cli->out);
 }
@@ -203,7 +206,7 @@ static bool bench_speed(lt_cli *cli, const lt_model *m, const lt_held *in, doubl
     struct rusage usage;
     if (!time_stream(cli, m, in, &v) || !time_singles(cli, m, in, &v)) return false;
     if (getrusage(RUSAGE_SELF, &usage) == 0) v.peak = (int64_t)usage.ru_maxrss * 1024;
-    return print_speed(cli, in, &v);
+    return print_speed(cli, m, in, &v);
 }
 
 /* ---- the verb ---- */
@@ -248,7 +251,7 @@ const lt_verb lt_verb_bench = {
     .about = "All inputs are read and tokenised first. Then all of them are embedded as lathe embed does it, and up to 1000 of "
              "them one at a time. In a pipe or with --json: {\"inputs\", \"tokens\", \"seconds\", \"tokens_per_s\", "
              "\"inputs_per_s\", \"latency_p50_ms\", \"latency_p99_ms\", \"peak_memory_bytes\", \"load_seconds\", "
-             "\"tokenize_tokens_per_s\", \"threads\", \"isa\"}; tokens are the texts' own.\n"
+             "\"tokenize_tokens_per_s\", \"threads\", \"isa\", \"sparse_linears\"}; tokens are the texts' own.\n"
              "--prefill times batches of B inputs in file order (sorted: longest first; padded-attention: linear layers see no pads, "
              "attention does) instead: {\"prefill\", \"rows\", "
              "\"tokens\", \"computed_tokens\", \"seconds\"}; rows and computed_tokens are what passed through the layers, "

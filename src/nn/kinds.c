@@ -6,6 +6,8 @@ static const lt_kind *const kinds[] = {
     &lt_linear_bf16.is,
     &lt_linear_int8.is,
     &lt_linear_int4.is,
+    &lt_linear_sparse.is,
+    &lt_linear_sparse_int8.is,
     &lt_mixer_attention.is,
     &lt_memory_kv.is,
     &lt_position_relative_key.is,

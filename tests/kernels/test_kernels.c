@@ -1,14 +1,16 @@
 /* Every kernel of every table that this machine can run, against the scalar reference, on sizes about the borders of tiles, at
  * odd alignments and strides, on denormal, huge, infinite and NaN numbers; and the promises on bits: a row alone is the row in its
  * batch, tables with fused multiply-add give the reference's products, an epilogue is the activation kernel.
- * `test_kernels --bench [table]` times them instead. */
+ * `test_kernels --bench [table]` times them instead, `--bench-sparse` only block-sparse products. */
 #include "kernels/check.h"
 
 #include "kernels/bench.h"
+#include "kernels/bench_sparse.h"
 #include "kernels/check_attend.h"
 #include "kernels/check_gemm.h"
 #include "kernels/check_product.h"
 #include "kernels/check_rows.h"
+#include "kernels/check_sparse.h"
 
 static void test_tables(void **unused)
 {
@@ -51,7 +53,9 @@ static void test_half(void **unused)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench(argc > 2 ? argv[2] : NULL);
+    const char *only = argc > 2 ? argv[2] : NULL;
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench(only) + bench_sparse(only);
+    if (argc > 1 && strcmp(argv[1], "--bench-sparse") == 0) return bench_sparse(only);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     seed_tests();
     const struct CMUnitTest tests[] = {
@@ -69,6 +73,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_product_int8_ends, reseed), cmocka_unit_test_setup(test_product_bf16, reseed),
         cmocka_unit_test_setup(test_product_int4, reseed),   cmocka_unit_test_setup(test_product_parts, reseed),
         cmocka_unit_test_setup(test_to_bf16, reseed),        cmocka_unit_test_setup(test_attend_bf16, reseed),
+        cmocka_unit_test_setup(test_sparse, reseed),         cmocka_unit_test_setup(test_sparse_as_dense, reseed),
+        cmocka_unit_test_setup(test_sparse_pack, reseed),    cmocka_unit_test_setup(test_sparse_ends, reseed),
+        cmocka_unit_test_setup(test_sparse_parts, reseed),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

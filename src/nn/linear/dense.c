@@ -1,6 +1,6 @@
 /* Dense weights: one matrix [out, in] and a bias. For running they are packed once into the panels of this machine's product kernel,
  * and the pages they came from go back to the system. */
-#include "lathe/nn.h"
+#include "nn/linear/sparse.h"
 
 #include <string.h>
 
@@ -72,6 +72,7 @@ static bool prepare(lt_ctx *cx, lt_linear *l)
 {
     const lt_kernels *kn = lt_kernels_of(cx, l->dtype);
     if (!kn || !lt_param_load(cx, &l->weight, l->dtype) || (l->rounded && !round_weight(cx, l))) return false;
+    if (lt_sparse_pays(cx, l)) return lt_sparse_prepare(cx, l, NULL);
     l->packed = lt_new(cx, (int64_t)lt_packed_bytes(kn, l->out, l->in), 1);
     if (!l->packed) return false;
     kn->pack(l->out, l->in, l->weight.value.data, l->in, 1, l->packed);

@@ -3,6 +3,7 @@
  * any row has an outlier in it; here a row loses its own outliers only, so that a text's result does not depend on its batch-mates.
  * Smoothed (Xiao et al. 2022, arXiv 2211.10438), inputs are divided by factors that the weights were multiplied by. */
 #include "nn/linear/few.h"
+#include "nn/linear/sparse.h"
 
 static bool declare(lt_linear *l, lt_decl *d)
 {
@@ -63,7 +64,8 @@ static bool prepare(lt_ctx *cx, lt_linear *l)
         !narrow_codes(cx, l))
         return false;
     l->coding.multiply = s->multiply.value.data;
-    bool done = lt_few_pack(cx, l, LT_PRODUCT_INT8, l->weight.value.data, s->scale.value.data);
+    bool done = lt_sparse_pays(cx, l) ? lt_sparse_prepare(cx, l, s->scale.value.data)
+                                      : lt_few_pack(cx, l, LT_PRODUCT_INT8, l->weight.value.data, s->scale.value.data);
     lt_param_drop(&l->weight);
     lt_param_drop(&s->scale);
     return done;
