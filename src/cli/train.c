@@ -110,16 +110,16 @@ static bool run(lt_cli *cli)
 }
 
 static const lt_opt options[] = {
-    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify (see lathe list objective)"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag (see lathe list objective)"},
     {"data", 0, LT_OPT_FILE, "FILE", "rows to learn from; more files may follow MODEL"},
     {"init", 0, LT_OPT_CHOICE, NULL, "random: take only the config (and tokenizer) of MODEL", NULL, "random"},
     {"steps", 0, LT_OPT_INT, "N", "updates; 0: by epochs", "0", NULL, 0, 1e12},
     {"epochs", 0, LT_OPT_INT, "N", "times through the data; 0: once", "0", NULL, 0, 1e9},
     {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6},
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6},
-    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw or sgd (see lathe list optimizer)", "adamw"},
+    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"},
     {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6},
-    {"schedule", 0, LT_OPT_TEXT, "NAME", "constant, linear or cosine, behind the warm-up", "constant"},
+    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt or wsd", "constant"},
     {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12},
     {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6},
     {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1},
@@ -145,7 +145,8 @@ const lt_verb lt_verb_train = {
     .operands = "MODEL [FILE…]",
     .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
-             "of the data, sorted. A head that MODEL does not have is made at random.\n"
+             "of the data, sorted; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\". A head that MODEL does not have is made "
+             "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"
              "--save-every keeps checkpoints under OUT, each a model directory; the same command with --resume goes on from the newest one, and ends "

@@ -101,7 +101,8 @@ static bool is_ours(lt_ctx *cx, const char *out, bool *empty)
     for (int i = 0; i < 3; i++) ours |= lt_is_file(lt_path_join(cx, out, marks[i]));
     DIR *d = opendir(out);
     *empty = d != NULL;
-    while (d && (e = readdir(d))) *empty = *empty && e->d_name[0] == '.' && (!e->d_name[1] || (e->d_name[1] == '.' && !e->d_name[2]));
+    /* A run that was killed while it wrote its mark leaves that under a temporary name. */
+    while (d && (e = readdir(d))) *empty = *empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strncmp(e->d_name, "." LT_RUN_MARK ".", sizeof LT_RUN_MARK + 1) == 0);
     if (d) closedir(d);
     return ours;
 }

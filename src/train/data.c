@@ -90,11 +90,19 @@ static int by_name(const void *x, const void *y)
     return strcmp(a->name, b->name);
 }
 
+void lt_examples_renumber(lt_examples *e, const int32_t *now)
+{
+    for (int64_t i = 0; i < e->n; i++)
+        if (e->at[i].label >= 0) e->at[i].label = now[e->at[i].label];
+    for (int64_t i = 0; e->labels && i < e->tokens; i++)
+        if (e->labels[i] >= 0) e->labels[i] = now[e->labels[i]];
+}
+
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e)
 {
     lt_scope scope = lt_open(cx, NULL);
     named *list = lt_alloc_array(cx, e->names, sizeof *list);
-    int *now = lt_alloc_array(cx, e->names, sizeof *now);
+    int32_t *now = lt_alloc_array(cx, e->names, sizeof *now);
     bool numbers = true;
     for (int i = 0; list && i < e->names; i++) {
         char *end;
@@ -109,8 +117,7 @@ bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e)
             now[list[i].was] = i;
             e->name[i] = list[i].name;
         }
-        for (int64_t i = 0; i < e->n; i++)
-            if (e->at[i].label >= 0) e->at[i].label = now[e->at[i].label];
+        lt_examples_renumber(e, now);
     }
     lt_end(cx, scope);
     return done;

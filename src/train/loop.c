@@ -104,35 +104,67 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
     return b != NULL;
 }
 
+/* ---- pieces of parameters, for all threads ---- */
+
+enum { PIECE = 1 << 15 };
+
+static int64_t count_pieces(const lt_run *r)
+{
+    int64_t pieces = 0;
+    for (int p = 0; p < r->params; p++) pieces += (r->param[p].count + PIECE - 1) / PIECE;
+    return pieces;
+}
+
+/* Piece i over all parameters one after another. */
+static const lt_trained *piece(const lt_run *r, int64_t i, int64_t *begin, int64_t *n)
+{
+    int p = 0;
+    for (int64_t here; i >= (here = (r->param[p].count + PIECE - 1) / PIECE); i -= here) p++;
+    const lt_trained *t = &r->param[p];
+    *begin = i * PIECE;
+    *n = t->count - *begin < PIECE ? t->count - *begin : PIECE;
+    return t;
+}
+
 typedef struct updating {
     const lt_run *r;
     double lr, scale;
 } updating;
 
-enum { PIECE = 1 << 15 };
-
-/* Piece i over all parameters one after another. */
 static void update_piece(void *arg, lt_ctx *cx, int64_t i)
 {
     const updating *u = arg;
-    const lt_run *r = u->r;
-    for (int p = 0; p < r->params; p++) {
-        const lt_trained *t = &r->param[p];
-        const int64_t pieces = (t->count + PIECE - 1) / PIECE;
-        if (i < pieces) {
-            const int64_t begin = i * PIECE;
-            r->optimizer->step(r, r->kn, t, r->place.step + 1, u->lr, u->scale, begin, t->count - begin < PIECE ? t->count - begin : PIECE);
-            return;
-        }
-        i -= pieces;
-    }
+    int64_t begin = 0, n;
+    const lt_trained *t = u->r->optimizer->whole ? &u->r->param[i] : piece(u->r, i, &begin, &n);
+    if (u->r->optimizer->whole) n = t->count;
+    u->r->optimizer->step(u->r, u->r->kn, t, u->r->place.step + 1, u->lr, u->scale, begin, n);
 }
 
-static bool update(lt_ctx *cx, lt_run *r, double lr, double scale)
+typedef struct summing {
+    const lt_run *r;
+    bool weights;
+    double *partial;
+} summing;
+
+static void sum_piece(void *arg, lt_ctx *cx, int64_t i)
 {
-    int64_t pieces = 0;
-    for (int p = 0; p < r->params; p++) pieces += (r->param[p].count + PIECE - 1) / PIECE;
-    return lt_parallel(cx, pieces, update_piece, &(updating){r, lr, scale});
+    const summing *s = arg;
+    int64_t begin, n;
+    const lt_trained *t = piece(s->r, i, &begin, &n);
+    s->partial[i] = s->r->kn->sum_squares(n, (const char *)(s->weights ? t->param->value.data : t->grad.data) + (size_t)begin * s->r->kn->elem);
+}
+
+/* Σ of the squares of all weights or all gradients: infinite or NaN if one of them is. */
+static bool sum_all(lt_ctx *cx, const lt_run *r, bool weights, double *sum)
+{
+    const int64_t pieces = count_pieces(r);
+    lt_scope scope = lt_open(cx, NULL);
+    summing s = {r, weights, lt_alloc_array(cx, pieces, sizeof(double))};
+    const bool good = s.partial && lt_parallel(cx, pieces, sum_piece, &s);
+    *sum = 0;
+    for (int64_t i = 0; good && i < pieces; i++) *sum += s.partial[i];
+    lt_end(cx, scope);
+    return good;
 }
 
 static bool take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
@@ -146,14 +178,14 @@ static bool take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     lt_dropout_off(cx);
     lt_end(cx, scope);
     if (!good) return false;
-    double squares = 0;
-    for (int p = 0; p < r->params; p++) squares += r->kn->sum_squares(r->param[p].count, r->param[p].grad.data);
+    double squares;
+    if (!sum_all(cx, r, false, &squares)) return false;
     s->grad_norm = sqrt(squares);
     if (!isfinite(s->loss)) return not_finite(cx, r, "loss");
     if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
     const double limit = r->o->clip > 0 ? r->o->clip / (s->grad_norm + 1e-6) : 1; /* as PyTorch's clip_grad_norm_ */
-    if (!update(cx, r, s->lr, limit < 1 ? limit : 1)) return false;
-    const char *bad = first_not_finite(r, true);
+    if (!lt_parallel(cx, r->optimizer->whole ? r->params : count_pieces(r), update_piece, &(updating){r, s->lr, limit < 1 ? limit : 1}) || !sum_all(cx, r, true, &squares)) return false;
+    const char *bad = isfinite(squares) ? NULL : first_not_finite(r, true);
     if (bad) return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": parameter \"%s\" is not finite after the update; a smaller rate or clipping may help", step + 1, bad);
     r->place.step++;
     s->seconds = lt_now() - start;
@@ -162,23 +194,32 @@ static bool take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
 
 /* ---- validation ---- */
 
+static int64_t largest(const lt_tensor *t, int64_t row)
+{
+    const float *x = (const float *)t->data + row * t->stride[0];
+    int64_t best = 0;
+    for (int64_t j = 1; j < t->shape[1]; j++)
+        if (x[j] > x[best]) best = j;
+    return best;
+}
+
+/* How many targets the head's largest output is right about. */
 static int64_t right_ones(lt_ctx *cx, const lt_run *r, const lt_minibatch *b)
 {
     const lt_seqs *s = b->batch.seqs;
-    lt_tensor *logits = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), s);
+    const bool tokens = lt_model_head_per_token(r->model);
+    lt_tensor *y = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), s);
     int64_t right = 0;
-    for (int32_t i = 0; logits && i < s->n; i++) {
-        int64_t best = 0;
-        const float *row = (const float *)logits->data + i * logits->stride[0];
-        for (int64_t j = 1; j < logits->shape[1]; j++)
-            if (row[j] > row[best]) best = j;
-        right += best == r->valid.at[b->example[i]].label;
+    for (int64_t i = 0; y && i < y->shape[0]; i++) {
+        const int32_t label = tokens ? b->labels[i] : r->valid.at[b->example[i]].label;
+        right += label >= 0 && largest(y, i) == label;
     }
     return right;
 }
 
 static bool validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
 {
+    const bool tells = r->objective->names;
     double loss = 0;
     int64_t counted = 0, right = 0;
     for (int64_t begin = 0, end; begin < r->valid.n && lt_ok(cx); begin = end) {
@@ -192,7 +233,7 @@ static bool validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result
         if (sum) {
             loss += number(sum);
             counted += b.counted;
-            if (r->objective->names) right += right_ones(cx, r, &b);
+            if (tells) right += right_ones(cx, r, &b);
         }
         lt_end(cx, scope);
     }
@@ -201,7 +242,7 @@ static bool validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result
     const bool better = result->valid_loss < r->place.best;
     if (better) r->place.best = result->valid_loss;
     r->place.worse = better ? 0 : r->place.worse + 1;
-    return lt_log_valid(cx, log, r->place.step, result->valid_loss, r->objective->names && counted ? (double)right / (double)counted : NAN);
+    return lt_log_valid(cx, log, r->place.step, result->valid_loss, tells && counted ? (double)right / (double)counted : NAN);
 }
 
 /* ---- the run ---- */
@@ -270,7 +311,10 @@ static bool number_labels(lt_ctx *cx, lt_examples *e, const lt_model_info *about
         all = end != e->name[i] && !*end && x >= 0 && x < about->labels;
     }
     if (!all) return true;
-    for (int64_t i = 0; i < e->n; i++) e->at[i].label = (int32_t)strtol(e->name[e->at[i].label], NULL, 10);
+    int32_t *now = lt_alloc_array(cx, e->names, sizeof *now);
+    if (!now) return false;
+    for (int i = 0; i < e->names; i++) now[i] = (int32_t)strtol(e->name[i], NULL, 10);
+    lt_examples_renumber(e, now);
     for (int i = 0; i < e->names; i++) lt_free(e->name[i]);
     e->names = 0;
     e->open = true;
@@ -296,7 +340,7 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
         if (lt_examples_label(cx, &r->train, about->label[i], strlen(about->label[i])) < 0) return false;
         r->train.open = false;
     }
-    if (!lt_read_examples(cx, r, &r->train, o->data, o->n_data) || (!known && !lt_examples_sort_labels(cx, &r->train))) return false;
+    if (!lt_read_examples(cx, r, &r->train, o->data, o->n_data) || (r->objective->names && !known && !lt_examples_sort_labels(cx, &r->train))) return false;
     if (same_head && !known && !number_labels(cx, &r->train, about)) return false;
     for (int i = 0; i < r->train.names; i++) {
         r->valid.open = true;
@@ -314,6 +358,11 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     if (r->objective->names) {
         m.labels = r->train.names;
         m.label = (const char *const *)r->train.name;
+    }
+    static const char *const number[] = {"LABEL_0"};
+    if (r->objective->outputs) {
+        m.labels = r->objective->outputs;
+        m.label = number;
     }
     r->model = lt_model_open(cx, folder ? folder : o->model, &m);
     r->kn = lt_kernels_of(cx, LT_F32);

@@ -25,7 +25,9 @@ typedef struct lt_examples { /* read once, whole, in file order */
 } lt_examples;
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number);
 int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size); /* its number; -1: not in the set, or no memory (then an error) */
-bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e); /* by number where all are whole numbers, else as text */
+/* By number where all are whole numbers, else as text; examples follow, and the pool of labels too if it holds such. */
+bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e);
+void lt_examples_renumber(lt_examples *e, const int32_t *now);
 void lt_examples_free(lt_examples *e);
 
 typedef struct lt_minibatch { /* scoped */
@@ -48,9 +50,10 @@ typedef struct lt_objective_kind {
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor);
-    bool names; /* its labels have names, which decide the head's width */
+    bool names;  /* its labels have names, which decide the head's width; */
+    int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag;
 
 typedef struct lt_trained { /* one parameter */
     lt_param *param;
@@ -63,15 +66,17 @@ typedef struct lt_trained { /* one parameter */
 typedef struct lt_optimizer_kind {
     lt_kind is;
     int moments;
-    /* One piece of a parameter's elements; t counts from 1. */
+    bool whole; /* a piece is an entire parameter */
+    /* One piece of a parameter's elements, the gradient times `scale`; t counts from 1. */
     void (*step)(const lt_run *r, const lt_kernels *kn, const lt_trained *p, int64_t t, double lr, double scale, int64_t begin, int64_t n);
 } lt_optimizer_kind;
-extern const lt_optimizer_kind lt_optimizer_adamw, lt_optimizer_sgd;
+extern const lt_optimizer_kind lt_optimizer_adamw, lt_optimizer_sgd, lt_optimizer_lion, lt_optimizer_lamb;
 
 typedef struct lt_schedule_kind {
     lt_kind is;
-    double (*factor)(double done, double left); /* of the rate behind the warm-up: `done` from 0 to 1 */
+    double (*factor)(int64_t step, int64_t warmup, int64_t steps); /* of the rate, step from warmup on */
 } lt_schedule_kind;
+extern const lt_schedule_kind lt_schedule_constant, lt_schedule_linear, lt_schedule_cosine, lt_schedule_inverse_sqrt, lt_schedule_wsd;
 double lt_schedule_rate(const lt_schedule_kind *k, double lr, int64_t step, int64_t warmup, int64_t steps); /* step from 0 */
 
 const lt_objective_kind *lt_objective_named(const char *name);

@@ -66,6 +66,28 @@ for i in $(seq 12); do echo '{"ids": [2, 5, 6, 7, 3], "labels": [-100, 8, -100, 
 run lathe train "$M" --init random --objective labels --data "$T/labels.jsonl" --steps 3 --no-shuffle --dropout 0 -o "$T/labelled" --quiet
 is "$rc:$err" "0:" "labels, from random weights"
 
+for i in $(seq 20); do
+    echo '{"words": ["a", "good", "line"], "tags": ["O", "B-X", "I-X"]}'
+    echo '{"words": ["bad", "lines"], "tags": ["O", "O"]}'
+done >"$T/tags.jsonl"
+run lathe train "$M" --objective tag --data "$T/tags.jsonl" --valid "$T/tags.jsonl" --steps 30 --batch 8 --lr 1e-2 --dropout 0 --log "$T/tag.log" -o "$T/tagger" --quiet
+is "$rc:$err" "0:" "tag"
+check "it learns them" awk -F'"accuracy":' '/valid/ { exit !($2 + 0 > 0.99) }' "$T/tag.log"
+like "$(grep -o '"id2label": {[^}]*}' "$T/tagger/config.json")" 'B-X.*I-X.*O' "the tags have their names"
+run lathe train "$M" --objective regress --data "$T/rows.tsv" --steps 1 -o "$T/none" --quiet
+like "$rc $err" "^1 .*rows\.tsv:2: label: a number is expected, not \"good\"" "regress takes numbers"
+sed 's/good$/1.5/;s/bad$/-1/;s/middling$/0.25/' "$T/rows.tsv" >"$T/numbers.tsv"
+for o in adamw sgd lion lamb; do
+    for s in constant linear cosine inverse_sqrt wsd; do
+        rm -rf "$T/r"
+        lathe train "$M" --objective regress --data "$T/numbers.tsv" --batch 120 --dropout 0 --steps 12 --warmup 2 --lr 1e-3 --optimizer $o --schedule $s --log "$T/r.log" -o "$T/r" --quiet ||
+            echo "# $o $s failed"
+        [ $s = constant ] && check "$o: the loss falls" awk -F'[:,]' 'NR == 1 { a = $4 } END { exit !($4 < a) }' "$T/r.log"
+    done
+    is "$(wc -l <"$T/r.log")" 12 "$o with every schedule"
+done
+is "$(sed -n 's/.*"lr":\([^,]*\),.*/\1/p' "$T/r.log" | tr '\n' ' ')" "0 0.0005 0.001 0.001 0.001 0.001 0.001 0.001 0.001 0.001 0.001 0.0005 " "wsd: up, along, down"
+
 # Refusals.
 printf 'text\tlabel\nx\tgood\ny\tunheard\n' >"$T/other.tsv"
 run lathe train "$T/out" --objective classify --data "$T/other.tsv" --steps 1 -o "$T/none" --quiet

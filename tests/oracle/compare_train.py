@@ -3,7 +3,7 @@
 
 usage: compare_train.py LATHE [--steps 20] [--dir DIR]
 
-Objectives: labels (explicit targets a token, -100 for none) and classify. Both sides: AdamW, PyTorch's defaults, no dropout, file order. Fails when a loss
+Objectives: labels (explicit targets a token, -100 for none), classify and regress. Both sides: AdamW, PyTorch's defaults, no dropout, file order. Fails when a loss
 differs by more than 1e-4 relative or a final weight by more than 1e-4.
 """
 import argparse
@@ -40,7 +40,7 @@ def rows_of(rng, vocab, n):
     return rows
 
 
-def run_torch(model, rows, args, classify):
+def run_torch(model, rows, args, task):
     pad = model.config.pad_token_id
     opt = torch.optim.AdamW(groups(model, args.decay), lr=args.lr)
     sched = transformers.get_scheduler(args.schedule, opt, args.warmup, args.steps)
@@ -54,7 +54,7 @@ def run_torch(model, rows, args, classify):
                 at = 0
             batches.append(rows[at:at + args.batch])
             at += args.batch
-        counted = sum(len(b) if classify else sum(x >= 0 for r in b for x in r["labels"]) for b in batches)
+        counted = sum(len(b) if task != "labels" else sum(x >= 0 for r in b for x in r["labels"]) for b in batches)
         total = 0.0
         for b in batches:
             longest = max(len(r["ids"]) for r in b)
@@ -64,12 +64,15 @@ def run_torch(model, rows, args, classify):
             for i, r in enumerate(b):
                 ids[i, :len(r["ids"])] = torch.tensor(r["ids"])
                 mask[i, :len(r["ids"])] = 1
-                if not classify:
+                if task == "labels":
                     labels[i, :len(r["ids"])] = torch.tensor(r["labels"])
             logits = model(input_ids=ids, attention_mask=mask).logits
-            if classify:
+            if task == "classify":
                 labels = torch.tensor([int(r["label"]) for r in b])
-            loss = torch.nn.functional.cross_entropy(logits.view(-1, logits.shape[-1]), labels.view(-1), ignore_index=-100, reduction="sum") / counted
+            if task == "regress":
+                loss = ((logits[:, 0] - torch.tensor([float(r["label"]) for r in b])) ** 2).sum() / counted
+            else:
+                loss = torch.nn.functional.cross_entropy(logits.view(-1, logits.shape[-1]), labels.view(-1), ignore_index=-100, reduction="sum") / counted
             loss.backward()
             total += loss.item()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.clip).item()
@@ -79,20 +82,20 @@ def run_torch(model, rows, args, classify):
     return out
 
 
-def compare(name, model, rows, args, classify, options=()):
+def compare(name, model, rows, args, task, options=()):
     with tempfile.TemporaryDirectory(dir=args.dir) as d:
         model.save_pretrained(f"{d}/model")
         with open(f"{d}/rows.jsonl", "w") as f:
             for r in rows:
                 f.write(json.dumps(r) + "\n")
-        subprocess.run([args.lathe, "train", f"{d}/model", "--objective", "classify" if classify else "labels", "--data", f"{d}/rows.jsonl", "--steps",
+        subprocess.run([args.lathe, "train", f"{d}/model", "--objective", task, "--data", f"{d}/rows.jsonl", "--steps",
                         str(args.steps), "--batch", str(args.batch), "--accumulate", str(args.accumulate), "--lr", str(args.lr), "--schedule", args.schedule,
                         "--warmup", str(args.warmup), "--weight-decay", str(args.decay), "--clip", str(args.clip), "--dropout", "0", "--no-shuffle",
                         "--log", f"{d}/log.jsonl", "-o", f"{d}/out", "--quiet", *options], check=True, stdout=subprocess.DEVNULL)
         log = [json.loads(x) for x in open(f"{d}/log.jsonl")]
         ours = load_file(f"{d}/out/model.safetensors")
         again = type(model).from_pretrained(f"{d}/out")
-        want = run_torch(model, rows, args, classify)
+        want = run_torch(model, rows, args, task)
         worst = max(abs(a["loss"] - b["loss"]) / abs(b["loss"]) for a, b in zip(log, want))
         norms = max(abs(a["grad_norm"] - b["grad_norm"]) / b["grad_norm"] for a, b in zip(log, want))
         rates = max(abs(a["lr"] - b["lr"]) for a, b in zip(log, want))
@@ -128,12 +131,12 @@ def main():
                                      ("roberta", transformers.RobertaConfig(**{**small, "max_position_embeddings": 66}, pad_token_id=1), "Roberta"),
                                      ("distilbert", transformers.DistilBertConfig(vocab_size=211, dim=48, n_layers=2, n_heads=4, hidden_dim=96, dropout=0.0,
                                                                                  attention_dropout=0.0, seq_classif_dropout=0.0, max_position_embeddings=64), "DistilBert")):
-            for classify in (False, True):
-                config.num_labels = 3
-                cls = getattr(transformers, family + ("ForSequenceClassification" if classify else "ForMaskedLM"))
-                label = f"{kind} {'classify' if classify else 'labels'}, batch {batch} x {accumulate}, {schedule}"
+            for task in ("labels", "classify", "regress"):
+                config.num_labels = 1 if task == "regress" else 3
+                cls = getattr(transformers, family + ("ForMaskedLM" if task == "labels" else "ForSequenceClassification"))
+                label = f"{kind} {task}, batch {batch} x {accumulate}, {schedule}"
                 args.schedule = "constant" if schedule.startswith("constant") else schedule
-                good &= compare(label, cls(config), rows, args, classify, ("--threads", "2"))
+                good &= compare(label, cls(config), rows, args, task, ("--threads", "2"))
     sys.exit(not good)
 
 
