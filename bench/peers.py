@@ -80,10 +80,29 @@ def write(result, path):
         file.write("\n")
 
 
+def merge(old, new):
+    """What was measured anew takes the place of what it was before: an entire part, of speed the same set, precision and threads."""
+    def key(row):
+        return row["set"], row["precision"], row["threads"]
+
+    both = {**old, **new, "took": {**old["took"], **new["took"]}}
+    if "speed" in old and "speed" in new:
+        again = {key(row) for row in new["speed"]}
+        both["speed"] = [row for row in old["speed"] if key(row) not in again] + new["speed"]
+        order = {name: i for i, name in enumerate(PRECISIONS)}
+        both["speed"].sort(key=lambda row: (row["threads"], order[row["precision"]], row["set"] != "sentences"))
+    both["command"] = "; ".join(dict.fromkeys([*old["command"].split("; "), new["command"]]))
+    return both
+
+
 def save(result):
     folder = os.path.join(HERE, "results")
     os.makedirs(folder, exist_ok=True)
-    write(result, os.path.join(folder, re.sub(r"[^a-z0-9]+", "-", result["cpu"].lower()).strip("-") + ".json"))
+    path = os.path.join(folder, re.sub(r"[^a-z0-9]+", "-", result["cpu"].lower()).strip("-") + ".json")
+    if os.path.exists(path) and set(result) & set(PARTS) != set(PARTS):
+        with open(path, encoding="utf-8") as file:
+            result = merge(json.load(file), result)
+    write(result, path)
     subprocess.run([sys.executable, os.path.join(HERE, "report.py")], check=True)
 
 

@@ -39,37 +39,51 @@ LT_INLINE vi int8_weights(const float *words, int64_t k, int64_t j)
     return (__builtin_convertvector(*(const vh_mem *)p, vi) << shift) >> 24;
 }
 
+/* What belongs to V vectors of columns, read once for all rows: for all that a compiler knows, results are stored over it. */
+typedef struct sums_columns {
+    vf bias[LT_NV], scale[LT_NV];
+    vi weights[LT_NV];
+} sums_columns;
+
+LT_INLINE sums_columns columns_load(const lt_word KIND, const int V, const sums *s, int64_t j, int64_t left)
+{
+    sums_columns c;
+    LT_UNROLL
+    for (int v = 0; v < V; v++) {
+        c.bias[v] = !s->bias ? v_set(0.0f) : left >= LT_LANES ? v_load(s->bias + j + v * LT_LANES) : v_load_n(s->bias + j, left, v_set(0.0f));
+        if (KIND != LT_WORD_INT8) continue;
+        c.scale[v] = v_load(s->scale + j + v * LT_LANES);
+        c.weights[v] = v_load_words(s->scale + LT_NR + j + v * LT_LANES);
+    }
+    return c;
+}
+
 /* V vectors of row r from column j on, side by side: one's chain of dependent steps then overlaps the other's. `left` elements of the last one
  * are there, which is not whole only where V is 1. Integers become floats: less zero · Σ w, times the row's scale, outliers added, times
  * the column's scale. */
-LT_INLINE void finish_vectors(const lt_word KIND, const lt_act act, const bool to_bf16, const int V, const sums *s, int r, int64_t j, int64_t left)
+LT_INLINE void finish_vectors(const lt_word KIND, const lt_act act, const bool to_bf16, const int V, const sums *s, const sums_columns *columns, int r,
+                              int64_t j, int64_t left)
 {
     const bool whole = left >= LT_LANES;
-    const float *tile = s->tile + r * s->tile_stride + j, *bias = s->bias ? s->bias + j : NULL;
-    const float *z = s->residual ? s->residual + r * s->residual_stride + j : NULL;
+    const float *tile = s->tile + r * s->tile_stride + j, *z = s->residual ? s->residual + r * s->residual_stride + j : NULL;
     vf y[LT_NV];
     if (KIND == LT_WORD_INT8) {
         const lt_code *code = &s->code[r];
         LT_UNROLL
-        for (int v = 0; v < V; v++) {
-            vi sum = v_load_words(tile + v * LT_LANES) - code->zero * v_load_words(s->scale + LT_NR + j + v * LT_LANES);
-            y[v] = __builtin_convertvector(sum, vf) * code->scale;
-        }
+        for (int v = 0; v < V; v++)
+            y[v] = __builtin_convertvector(v_load_words(tile + v * LT_LANES) - code->zero * columns->weights[v], vf) * code->scale;
         for (const lt_outlier *o = s->outlier + code->outlier, *end = o + code->outliers; o < end; o++) {
             LT_UNROLL
             for (int v = 0; v < V; v++)
                 y[v] = v_fma(v_set(o->value), __builtin_convertvector(int8_weights(s->words, o->at, j + v * LT_LANES), vf), y[v]);
         }
         LT_UNROLL
-        for (int v = 0; v < V; v++) {
-            vf b = !bias ? v_set(0.0f) : whole ? v_load(bias + v * LT_LANES) : v_load_n(bias, left, v_set(0.0f));
-            y[v] = v_fma(y[v], v_load(s->scale + j + v * LT_LANES), b);
-        }
+        for (int v = 0; v < V; v++) y[v] = v_fma(y[v], columns->scale[v], columns->bias[v]);
     } else {
         LT_UNROLL
         for (int v = 0; v < V; v++) {
             y[v] = v_load(tile + v * LT_LANES);
-            if (bias) y[v] += whole ? v_load(bias + v * LT_LANES) : v_load_n(bias, left, v_set(0.0f));
+            if (s->bias) y[v] += columns->bias[v];
         }
     }
     LT_UNROLL
@@ -89,12 +103,17 @@ LT_INLINE void finish_vectors(const lt_word KIND, const lt_act act, const bool t
     }
 }
 
-LT_INLINE void finish_rows(const lt_word KIND, const lt_act act, const bool to_bf16, int rows, const sums *s)
+LT_INLINE void finish_rows(const lt_word KIND, const lt_act act, const bool to_bf16, int rows, const sums *given)
 {
-    for (int r = 0; r < rows; r++) {
-        int64_t j = 0;
-        for (; j + LT_NR <= s->cols; j += LT_NR) finish_vectors(KIND, act, to_bf16, LT_NV, s, r, j, LT_NR);
-        for (; j < s->cols; j += LT_LANES) finish_vectors(KIND, act, to_bf16, 1, s, r, j, s->cols - j);
+    const sums s = *given;
+    int64_t j = 0;
+    for (; j + LT_NR <= s.cols; j += LT_NR) {
+        const sums_columns columns = columns_load(KIND, LT_NV, &s, j, LT_NR);
+        for (int r = 0; r < rows; r++) finish_vectors(KIND, act, to_bf16, LT_NV, &s, &columns, r, j, LT_NR);
+    }
+    for (; j < s.cols; j += LT_LANES) {
+        const sums_columns columns = columns_load(KIND, 1, &s, j, s.cols - j);
+        for (int r = 0; r < rows; r++) finish_vectors(KIND, act, to_bf16, 1, &s, &columns, r, j, s.cols - j);
     }
 }
 
