@@ -22,5 +22,8 @@ lt_attend_args lt_attend_head(const lt_attend_spec *spec, const lt_tensor *q, co
 /* Attention whose probabilities are dropped, as spec says. */
 bool lt_attend_dropped(lt_ctx *cx, const lt_attend_spec *spec, const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, lt_tensor *out);
 bool lt_attend_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx);
+/* to [nk, dim] += xᵀ b, x [n, nk] contiguous, b [n, dim]; turned [nk, n] and packed (lt_packed_bytes(kn, dim, n)) are scratch. */
+void lt_add_turned(const lt_kernels *kn, int64_t nk, int64_t dim, const void *x, int64_t n, const void *b, int64_t b_stride, void *turned, void *packed,
+                   void *to, int64_t to_stride);
 
 #endif

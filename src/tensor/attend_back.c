@@ -65,13 +65,12 @@ static void drop_some(const lt_kernels *kn, const lt_attend_spec *spec, const lt
     }
 }
 
-/* to [nk, dim] += xᵀ b, x [n, nk] contiguous, b [n, dim]. */
-static void add_turned(const lt_kernels *kn, const lt_attend_args *a, const void *x, int64_t n, const void *b, int64_t b_stride, const pieces *s,
-                       void *to, int64_t to_stride)
+void lt_add_turned(const lt_kernels *kn, int64_t nk, int64_t dim, const void *x, int64_t n, const void *b, int64_t b_stride, void *turned, void *packed,
+                   void *to, int64_t to_stride)
 {
-    kn->transpose(n, a->nk, x, a->nk, s->turned, n);
-    kn->pack(a->dim, n, b, 1, b_stride, s->packed);
-    kn->gemm(a->nk, a->dim, n, s->turned, n, s->packed, to, to_stride, &(lt_gemm_epilogue){.residual = to, .residual_stride = to_stride});
+    kn->transpose(n, nk, x, nk, turned, n);
+    kn->pack(dim, n, b, 1, b_stride, packed);
+    kn->gemm(nk, dim, n, turned, n, packed, to, to_stride, &(lt_gemm_epilogue){.residual = to, .residual_stride = to_stride});
 }
 
 static void back_head(const back *b, int32_t seq, int32_t head, const pieces *s)
@@ -89,13 +88,13 @@ static void back_head(const back *b, int32_t seq, int32_t head, const pieces *s)
         probabilities(kn, &a, q0, n, s);
         const void *used = s->p;
         if (b->dv && spec->drop.p > 0) drop_some(kn, spec, &a, first + q0, n, s->p, s->dp), used = s->dp;
-        if (b->dv) add_turned(kn, &a, used, n, dy, b->dy->stride[0], s, lt_attend_at(b->dv, k_row, kv_col), b->dv->stride[0]);
+        if (b->dv) lt_add_turned(kn, a.nk, a.dim, used, n, dy, b->dy->stride[0], s->turned, s->packed, lt_attend_at(b->dv, k_row, kv_col), b->dv->stride[0]);
         if (!b->dq && !b->dk) continue;
         kn->gemm(n, a.nk, a.dim, dy, b->dy->stride[0], s->values, s->dp, a.nk, NULL);
         if (spec->drop.p > 0) drop_some(kn, spec, &a, first + q0, n, s->dp, s->dp);
         kn->softmax_back(n, a.nk, s->p, s->dp, a.scale, s->dp);
         if (b->dq) kn->gemm(n, a.dim, a.nk, s->dp, a.nk, s->keys_by_row, lt_attend_at(b->dq, first + q0, col), b->dq->stride[0], NULL);
-        if (b->dk) add_turned(kn, &a, s->dp, n, row(kn, a.q, q0, a.q_stride), a.q_stride, s, lt_attend_at(b->dk, k_row, kv_col), b->dk->stride[0]);
+        if (b->dk) lt_add_turned(kn, a.nk, a.dim, s->dp, n, row(kn, a.q, q0, a.q_stride), a.q_stride, s->turned, s->packed, lt_attend_at(b->dk, k_row, kv_col), b->dk->stride[0]);
     }
 }
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum { CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, SQUARED_ERROR } loss_kind;
+typedef enum { CROSS_ENTROPY, SIGMOID_CROSS_ENTROPY, SQUARED_ERROR, DIVERGENCE } loss_kind;
 
 typedef struct loss {
     loss_kind kind;
@@ -13,6 +13,8 @@ typedef struct loss {
     const char *x;
     const int32_t *label;  /* [rows], cross-entropy */
     const char *target;    /* [rows, cols], the others */
+    const double *weight;  /* [rows]; NULL: ones */
+    double temperature;    /* of a divergence */
     int64_t rows, cols;
     double factor;
     char *row_loss;        /* [rows]; NULL: gradients only */
@@ -40,6 +42,38 @@ static double element(loss_kind kind, double x, double t, double *slope)
     return (x > 0 ? x : 0) - x * t + log1p(e);
 }
 
+/* log Σ exp(x / t). */
+static double log_sum(const lt_kernels *kn, const void *x, int64_t at, int64_t n, double t)
+{
+    double most = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < n; j++) most = fmax(most, get(kn, x, at + j) / t);
+    for (int64_t j = 0; j < n; j++) sum += exp(get(kn, x, at + j) / t - most);
+    return most + log(sum);
+}
+
+/* t² KL(softmax(target / t) || softmax(x / t)) of a row, whose slopes then have the size that they have at t = 1 (Hinton et al. 2015). */
+static double divergence(const loss *l, const char *x, const char *target, int64_t at, char *dx)
+{
+    const double t = l->temperature, of_x = log_sum(l->kn, x, at, l->cols, t), of_target = log_sum(l->kn, target, at, l->cols, t);
+    double sum = 0;
+    for (int64_t j = at; j < at + l->cols; j++) {
+        const double log_p = get(l->kn, target, j) / t - of_target, log_q = get(l->kn, x, j) / t - of_x, p = exp(log_p);
+        if (p > 0) sum += p * (log_p - log_q);
+        if (dx) put(l->kn, dx, j, t * (exp(log_q) - p));
+    }
+    return t * t * sum;
+}
+
+static double elements(const loss *l, const char *x, const char *target, int64_t at, char *dx)
+{
+    double sum = 0, slope;
+    for (int64_t j = at; j < at + l->cols; j++) {
+        sum += element(l->kind, get(l->kn, x, j), get(l->kn, target, j), &slope);
+        if (dx) put(l->kn, dx, j, slope);
+    }
+    return sum;
+}
+
 static void loss_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
 {
     const loss *l = arg;
@@ -50,12 +84,10 @@ static void loss_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
         return;
     }
     for (int64_t r = 0; r < n; r++) {
-        double sum = 0, slope;
-        for (int64_t j = 0; j < l->cols; j++) {
-            sum += element(l->kind, get(l->kn, l->x + at, r * l->cols + j), get(l->kn, l->target + at, r * l->cols + j), &slope);
-            if (dx) put(l->kn, dx, r * l->cols + j, slope);
-        }
-        if (of_rows) put(l->kn, of_rows, r, sum);
+        const double w = l->weight ? l->weight[begin + r] : 1;
+        const double sum = (l->kind == DIVERGENCE ? divergence : elements)(l, l->x + at, l->target + at, r * l->cols, dx);
+        if (of_rows) put(l->kn, of_rows, r, w * sum);
+        for (int64_t j = 0; dx && l->weight && j < l->cols; j++) put(l->kn, dx, r * l->cols + j, w * get(l->kn, dx, r * l->cols + j));
     }
 }
 
@@ -77,7 +109,8 @@ static bool back_loss(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor 
     return done;
 }
 
-static const lt_op op_cross_entropy = {"cross_entropy", back_loss}, op_sigmoid = {"sigmoid_cross_entropy", back_loss}, op_mse = {"squared_error", back_loss};
+static const lt_op op_cross_entropy = {"cross_entropy", back_loss}, op_sigmoid = {"sigmoid_cross_entropy", back_loss}, op_mse = {"squared_error", back_loss},
+             op_divergence = {"divergence", back_loss};
 
 static lt_tensor *make(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x)
 {
@@ -111,18 +144,32 @@ lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, doub
     return kept ? make(cx, &op_cross_entropy, &(loss){.kind = CROSS_ENTROPY, .label = kept, .factor = factor}, x) : NULL;
 }
 
-static lt_tensor *against(lt_ctx *cx, const lt_op *op, loss_kind kind, lt_tensor *x, lt_tensor *target, double factor)
+static lt_tensor *against(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x, lt_tensor *target)
 {
     if (!x || !target) return NULL;
     if (x->rank != 2 || target->rank != 2 || x->dtype != target->dtype || x->shape[0] != target->shape[0] || x->shape[1] != target->shape[1])
         return lt_fail(cx, LT_ERR_USAGE, "%s: %s and targets %s", op->name, lt_shape(cx, x), lt_shape(cx, target));
     lt_tensor *plain = lt_contiguous(cx, target);
-    return plain ? make(cx, op, &(loss){.kind = kind, .target = plain->data, .factor = factor}, x) : NULL;
+    double *own = plain && l->weight ? lt_alloc_array(cx, x->shape[0], sizeof *own) : NULL;
+    if (!plain || (l->weight && !own)) return NULL;
+    if (own) memcpy(own, l->weight, (size_t)x->shape[0] * sizeof *own);
+    l->weight = own;
+    l->target = plain->data;
+    return make(cx, op, l, x);
 }
 
 lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor)
 {
-    return against(cx, &op_sigmoid, SIGMOID_CROSS_ENTROPY, x, target, factor);
+    return against(cx, &op_sigmoid, &(loss){.kind = SIGMOID_CROSS_ENTROPY, .factor = factor}, x, target);
 }
 
-lt_tensor *lt_squared_error(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor) { return against(cx, &op_mse, SQUARED_ERROR, x, target, factor); }
+lt_tensor *lt_squared_error(lt_ctx *cx, lt_tensor *x, lt_tensor *target, const double *weight, double factor)
+{
+    return against(cx, &op_mse, &(loss){.kind = SQUARED_ERROR, .weight = weight, .factor = factor}, x, target);
+}
+
+lt_tensor *lt_divergence(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double temperature, const double *weight, double factor)
+{
+    if (!(temperature > 0)) return lt_fail(cx, LT_ERR_USAGE, "divergence: a temperature of %g: more than 0 is expected", temperature);
+    return against(cx, &op_divergence, &(loss){.kind = DIVERGENCE, .temperature = temperature, .weight = weight, .factor = factor}, x, target);
+}

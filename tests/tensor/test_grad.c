@@ -16,6 +16,7 @@ typedef struct test_case {
     lt_tensor *(*make)(lt_tensor **x);
     double scale; /* of the inputs; 0: 1 */
     lt_act act;
+    int constants; /* the last of the inputs */
 } test_case;
 
 static const test_case *now;
@@ -43,7 +44,13 @@ OP(make_contiguous, lt_contiguous(cx, lt_slice_cols(cx, x[0], 1, 2)))
 OP(make_cast, lt_cast(cx, lt_cast(cx, x[0], LT_F32), LT_F64))
 OP(make_cross_entropy, lt_cross_entropy(cx, x[0], labels, 0.3))
 OP(make_sigmoid, lt_sigmoid_cross_entropy(cx, x[0], lt_detach(cx, x[1]), 0.3))
-OP(make_squared, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), 0.3))
+OP(make_squared, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), NULL, 0.3))
+
+static const double weights[] = {1, 0.5, 0, 2, 1, 0.25, 3};
+OP(make_weighed, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), weights, 0.3))
+OP(make_divergence, lt_divergence(cx, x[0], lt_detach(cx, x[1]), 1.7, weights, 0.3))
+OP(make_relation, lt_relation(cx, x[0], x[1], lt_detach(cx, x[2]), lt_detach(cx, x[3]), seqs, 2, 0.3))
+OP(make_relation_self, lt_relation(cx, x[0], x[0], lt_detach(cx, x[1]), lt_detach(cx, x[1]), seqs, 2, 0.3))
 
 static lt_tensor *pool(lt_tensor **x, lt_pooling how) { return lt_pool_rows(cx, x[0], seqs, how, 1); }
 OP(make_cls, pool(x, LT_POOL_CLS))
@@ -139,8 +146,12 @@ static const test_case cases[] = {
     {"attend, dropout, causal", 3, {{9, 10}, {9, 10}, {9, 10}}, make_dropped_causal, 2},
     {"attend, one input thrice", 1, {{9, 10}}, make_self, 2},
     {"cross_entropy", 1, {{7, 5}}, make_cross_entropy, 4},
-    {"sigmoid_cross_entropy", 2, {{7, 5}, {7, 5}}, make_sigmoid, 4},
-    {"squared_error", 2, {{7, 5}, {7, 5}}, make_squared, 4},
+    {"sigmoid_cross_entropy", 2, {{7, 5}, {7, 5}}, make_sigmoid, 4, (lt_act)0, 1},
+    {"squared_error", 2, {{7, 5}, {7, 5}}, make_squared, 4, (lt_act)0, 1},
+    {"squared_error", 2, {{7, 5}, {7, 5}}, make_weighed, 4, (lt_act)0, 1},
+    {"divergence", 2, {{7, 5}, {7, 5}}, make_divergence, 4, (lt_act)0, 1},
+    {"relation", 4, {{9, 10}, {9, 10}, {9, 6}, {9, 6}}, make_relation, 2, (lt_act)0, 2},
+    {"relation of itself", 2, {{9, 10}, {9, 6}}, make_relation_self, 2, (lt_act)0, 1},
 };
 enum { CASES = sizeof cases / sizeof *cases, NORM_CASE = 20 };
 
@@ -207,8 +218,7 @@ static void test_finite_differences(void **state)
         lt_tensor *x[MOST];
         make_leaves(c, LT_F64, x);
         run_back(c, x);
-        const bool constant = c->make == make_sigmoid || c->make == make_squared;
-        for (int i = 0; i < c->n - constant; i++)
+        for (int i = 0; i < c->n - c->constants; i++)
             for (int64_t e = 0; e < size_of(x[i]); e++) {
                 const double h = 1e-5, at = get(x[i], e);
                 lt_scope one = lt_open(cx, NULL);

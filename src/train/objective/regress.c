@@ -33,7 +33,7 @@ static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const 
         if (want->dtype == LT_F64) ((double *)want->data)[i] = x;
         else ((float *)want->data)[i] = (float)x;
     }
-    return lt_squared_error(cx, y, want, factor);
+    return lt_squared_error(cx, y, want, NULL, factor);
 }
 
 const lt_objective_kind lt_objective_regress = {
