@@ -29,6 +29,7 @@ bool lt_param_load(lt_ctx *cx, lt_param *p, lt_dtype dtype); /* brings the value
 bool lt_param_make(lt_ctx *cx, lt_param *p, lt_dtype dtype); /* memory of its own, cleared, for the caller to fill */
 void lt_param_drop(lt_param *p);                             /* gives the memory back; lt_param_load brings it again */
 void lt_param_free(lt_param *p);
+void lt_param_normal(lt_param *p, uint64_t seed, double deviation); /* fills it: a function of seed and name alone */
 lt_tensor *lt_param_use(lt_param *p);                        /* the value as an op's input; NULL: absent */
 
 typedef struct lt_decl lt_decl;
@@ -149,6 +150,16 @@ struct lt_position {
     void *packed;                 /* owned */
     const lt_kernels *packed_for; /* whose layout that is */
 };
+
+/* ---- taps ------------------------------------------------------------------------------------------------------ */
+
+/* What passes places of a stack, shown to whoever asked for it: hidden states [tokens, hidden] (layer 0: of the embedding, i: after block i), and queries,
+ * keys and values [tokens, heads·d] as attention of block i (from 1) reads them. While a tape records they live as long as it does; else they may be
+ * overwritten as soon as the function returns. */
+typedef enum { LT_TAP_HIDDEN, LT_TAP_QUERY, LT_TAP_KEY, LT_TAP_VALUE, LT_TAPS } lt_tap_place;
+typedef void lt_tap_fn(void *arg, lt_tap_place place, int layer, lt_tensor *x);
+void lt_tap_on(lt_ctx *cx, lt_tap_fn *fn, void *arg); /* for what this context runs; NULL: off */
+lt_tensor *lt_tap(lt_ctx *cx, lt_tap_place place, lt_tensor *x); /* x itself */
 
 /* ---- mixer ----------------------------------------------------------------------------------------------------- */
 

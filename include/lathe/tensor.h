@@ -26,6 +26,7 @@ typedef struct lt_tensor { /* belongs to the scope it was made in */
     int64_t shape[LT_MAX_RANK];  /* 1 past the rank */
     int64_t stride[LT_MAX_RANK]; /* in elements */
     void *data;
+    bool reached;                      /* of a leaf's gradient: a backward pass has added to it; whoever clears it says so */
     const lt_coded_rows *coded;        /* not NULL: rows in the form of a product with weights of fewer bits, which only that product reads */
     int node;                    /* its place on its context's tape; 0: nothing behind it is differentiated */
     struct lt_tensor *grad;      /* not NULL: a leaf that is differentiated; backward adds its gradient here (same shape, contiguous) */
@@ -154,6 +155,7 @@ struct lt_node {
 bool lt_tape_begin(lt_ctx *cx);
 void lt_tape_end(lt_ctx *cx); /* forgets the nodes; what scopes held back is freed by the scope that was open at begin */
 bool lt_recording(const lt_ctx *cx);
+bool lt_differentiated(const lt_tensor *t); /* a leaf with `grad`, or made of one while a tape recorded; NULL: not */
 int lt_tape_size(const lt_ctx *cx);
 const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
 /* Adds d(Σ dy · y)/d(leaf) to every leaf behind y. dy NULL: ones. May be called several times on one tape. */

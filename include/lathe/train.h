@@ -22,7 +22,7 @@ typedef struct lt_train_step { /* one line of the log */
 
 typedef struct lt_train_options {
     const char *model, *out;
-    const char *objective;      /* "labels", "mlm", "classify", … */
+    const char *objective;      /* "labels", "mlm", "classify", …; "none": texts, for distillation */
     const char *const *data;    /* files of rows */
     int n_data;
     const char *valid;          /* a file of rows; NULL: none */
@@ -45,6 +45,10 @@ typedef struct lt_train_options {
     const char *freeze;         /* a regular expression: parameters whose names it is found in stay as they are; NULL: none */
     int64_t every, save_every;  /* steps between validations, between checkpoints; 0: at the end only, none */
     int64_t patience;           /* validations without a better loss before the run ends; 0: never */
+    const char *teacher;        /* a model whose states are targets; NULL: none … */
+    const char *losses;         /* … and which: "attention,values=0.5,objective=0.1" */
+    double temperature;         /* of logits */
+    int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
 } lt_train_options;
@@ -59,7 +63,7 @@ typedef struct lt_train_result {
 typedef void lt_train_report_fn(void *arg, const lt_train_step *step);
 bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report, void *arg, lt_train_result *result);
 
-const lt_kind *const *lt_train_kinds(int *n); /* objectives, optimizers, schedules, for `lathe list` */
+const lt_kind *const *lt_train_kinds(int *n); /* objectives, optimizers, schedules, distillation losses, for `lathe list` */
 /* The n-th name of a slot ("objective", "optimizer", "schedule"); NULL past the last. */
 const char *lt_train_name(const char *slot, int n);
 

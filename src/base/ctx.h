@@ -44,6 +44,11 @@ struct lt_ctx {
     bool dropping;         /* dropout is on, by random numbers of … */
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */
+
+    /* The nn room's: who is shown what passes, and the layer that runs. */
+    void (*tap)(void);
+    void *tap_arg;
+    int tap_layer;
 };
 
 /* Whether the caller's cancel flag is set, by a signal handler or by another thread. */

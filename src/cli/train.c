@@ -55,7 +55,8 @@ static bool is_known(lt_cli *cli, const char *slot, const char *name)
     return false;
 }
 
-static bool run(lt_cli *cli)
+/* With a teacher the first operand is that, the second the model. */
+static bool run_with(lt_cli *cli, bool taught)
 {
     const lt_args *a = &cli->args;
     lt_train_options o = lt_train_defaults;
@@ -63,14 +64,21 @@ static bool run(lt_cli *cli)
     const char **files = lt_alloc_array(cli->cx, a->operands + 1, sizeof *files);
     if (!files) return false;
     if (data) files[o.n_data++] = data;
-    for (int i = 1; i < a->operands; i++) files[o.n_data++] = a->operand[i];
+    for (int i = 1 + taught; i < a->operands; i++) files[o.n_data++] = a->operand[i];
+    if (taught) {
+        o.teacher = a->operand[0];
+        o.losses = lt_arg_text(a, "losses");
+        o.temperature = lt_arg_num(a, "temperature");
+        o.relation_heads = (int)lt_arg_int(a, "relation-heads");
+        if (!o.losses) return lt_usage(cli, "--losses is expected: of logits, hidden, attention, values, queries, keys");
+    }
     if (!objective) return lt_usage(cli, "--objective is expected");
     if (!o.n_data) return lt_usage(cli, "--data FILE is expected");
     if (!lt_arg_text(a, "out")) return lt_usage(cli, "-o OUT is expected");
     o.optimizer = lt_arg_text(a, "optimizer");
     o.schedule = lt_arg_text(a, "schedule");
     if (!is_known(cli, "objective", objective) || !is_known(cli, "optimizer", o.optimizer) || !is_known(cli, "schedule", o.schedule)) return false;
-    o.model = a->operand[0];
+    o.model = a->operand[taught];
     o.out = lt_arg_text(a, "out");
     o.objective = objective;
     o.data = files;
@@ -109,33 +117,48 @@ static bool run(lt_cli *cli)
     return lt_train(cli->cx, &o, show, cli, &r) && put_result(cli, &r);
 }
 
+static bool run(lt_cli *cli) { return run_with(cli, false); }
+static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
+
+#define COMMON                                                                                                                              \
+    {"data", 0, LT_OPT_FILE, "FILE", "rows to learn from; more files may follow MODEL"},                                                    \
+    {"init", 0, LT_OPT_CHOICE, NULL, "random: take only the config (and tokenizer) of MODEL", NULL, "random"},                              \
+    {"steps", 0, LT_OPT_INT, "N", "updates; 0: by epochs", "0", NULL, 0, 1e12},                                                             \
+    {"epochs", 0, LT_OPT_INT, "N", "times through the data; 0: once", "0", NULL, 0, 1e9},                                                   \
+    {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6},                                          \
+    {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6},                                                         \
+    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"},                                  \
+    {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6},                                                                      \
+    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt or wsd", "constant"},                  \
+    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12},                                             \
+    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6},                                           \
+    {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1},                                                                             \
+    {"beta2", 0, LT_OPT_NUM, "X", "Adam's", "0.999", NULL, 0, 1},                                                                           \
+    {"eps", 0, LT_OPT_NUM, "X", "Adam's", "1e-8", NULL, 0, 1},                                                                              \
+    {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1},                                                                          \
+    {"clip", 0, LT_OPT_NUM, "X", "largest global norm of the gradient; 0: any", "1", NULL, 0, 1e30},                                        \
+    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99},                                          \
+    {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"},                                                         \
+    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"},                                          \
+    {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"},                                         \
+    {"every", 0, LT_OPT_INT, "N", "steps between validations; 0: only at the end", "0", NULL, 0, 1e12},                                     \
+    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9},                 \
+    {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"},           \
+    {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12},                                 \
+    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
+
 static const lt_opt options[] = {
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag (see lathe list objective)"},
-    {"data", 0, LT_OPT_FILE, "FILE", "rows to learn from; more files may follow MODEL"},
-    {"init", 0, LT_OPT_CHOICE, NULL, "random: take only the config (and tokenizer) of MODEL", NULL, "random"},
-    {"steps", 0, LT_OPT_INT, "N", "updates; 0: by epochs", "0", NULL, 0, 1e12},
-    {"epochs", 0, LT_OPT_INT, "N", "times through the data; 0: once", "0", NULL, 0, 1e9},
-    {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6},
-    {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6},
-    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"},
-    {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6},
-    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt or wsd", "constant"},
-    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12},
-    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6},
-    {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1},
-    {"beta2", 0, LT_OPT_NUM, "X", "Adam's", "0.999", NULL, 0, 1},
-    {"eps", 0, LT_OPT_NUM, "X", "Adam's", "1e-8", NULL, 0, 1},
-    {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1},
-    {"clip", 0, LT_OPT_NUM, "X", "largest global norm of the gradient; 0: any", "1", NULL, 0, 1e30},
-    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99},
-    {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"},
-    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"},
-    {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"},
-    {"every", 0, LT_OPT_INT, "N", "steps between validations; 0: only at the end", "0", NULL, 0, 1e12},
-    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9},
-    {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"},
-    {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12},
-    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"},
+    COMMON,
+    {0},
+};
+
+static const lt_opt taught_options[] = {
+    {"losses", 0, LT_OPT_TEXT, "LIST", "of logits, hidden, attention, values, queries, keys, each with =WEIGHT behind it or 1; objective=WEIGHT"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned beside: as of train; none: texts need no labels", "none"},
+    {"temperature", 0, LT_OPT_NUM, "T", "softens logits of both", "1", NULL, 1e-3, 1e3},
+    {"relation-heads", 0, LT_OPT_INT, "N", "parts that values, queries and keys are cut into; 0: heads", "0", NULL, 0, 1e4},
+    COMMON,
     {0},
 };
 
@@ -159,4 +182,23 @@ const lt_verb lt_verb_train = {
     .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
     .options = options,
     .run = run,
+};
+
+const lt_verb lt_verb_distill = {
+    .name = "distill",
+    .summary = "teach a model what another one knows",
+    .operands = "TEACHER STUDENT [FILE…]",
+    .about = "Trains STUDENT on what TEACHER makes of the same texts, and writes the model directory OUT (-o). Both read the same tokens; the student may be "
+             "of any depth and width. --losses says what is compared: attention and values are MiniLM's, of the last blocks; queries and keys its second "
+             "version's; hidden compares hidden states of all blocks, through a learned matrix where widths differ; logits what the heads say, in which case the "
+             "student gets a head like the teacher's. Each is a mean over the tokens of a text, then over texts.\n"
+             "With --objective the student learns from labels too. All else is as in train. A teacher assistant is two runs: teacher to assistant, assistant to "
+             "student.",
+    .examples = "lathe distill bert small --init random --losses attention,values --data corpus.txt --steps 10000 --lr 5e-4 --warmup 400 --schedule linear -o mini\n"
+                "lathe distill sst2 small --losses logits=0.9,objective=0.1 --temperature 2 --objective classify --data train.tsv --epochs 3 -o small-sst2",
+    .least = 2,
+    .most = -1,
+    .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
+    .options = taught_options,
+    .run = run_taught,
 };

@@ -349,20 +349,6 @@ static bool load_small(lt_decl *d, lt_param *p)
     return p->value.rank != 1 || p->as != LT_F32 || lt_param_load(d->cx, p, m->compute);
 }
 
-/* Keyed by the name, so that no other parameter moves its numbers. */
-static void fill_normal(const lt_model *m, lt_param *p, int64_t count)
-{
-    uint32_t key[2] = {(uint32_t)m->seed, (uint32_t)(m->seed >> 32)}, hash = 2166136261u, bits[4];
-    for (const char *c = p->name; *c; c++) hash = (hash ^ (uint8_t)*c) * 16777619u; /* FNV-1a */
-    for (int64_t i = 0; i < count; i++) {
-        if (i % 2 == 0) lt_philox((const uint32_t[4]){(uint32_t)(i / 2), (uint32_t)(i / 2 >> 32), hash, 1}, key, bits);
-        const double u = ((double)bits[0] + 0.5) * 0x1p-32, angle = 6.283185307179586 * (((double)bits[1] + 0.5) * 0x1p-32);
-        const double x = m->init_range * sqrt(-2 * log(u)) * (i % 2 ? sin(angle) : cos(angle)); /* Box & Muller 1958 */
-        if (p->value.dtype == LT_F64) ((double *)p->value.data)[i] = x;
-        else ((float *)p->value.data)[i] = (float)x;
-    }
-}
-
 static bool own_param(lt_decl *d, lt_param *p)
 {
     const lt_model *m = d->arg;
@@ -375,7 +361,7 @@ static bool own_param(lt_decl *d, lt_param *p)
     own.stored = NULL;
     if ((p->stored && !lt_param_load(d->cx, p, m->compute)) || !lt_param_make(d->cx, &own, m->compute)) return false;
     if (p->stored) memcpy(own.value.data, p->value.data, (size_t)count * lt_dtype_size(m->compute));
-    else if (p->init == LT_INIT_NORMAL) fill_normal(m, &own, count);
+    else if (p->init == LT_INIT_NORMAL) lt_param_normal(&own, m->seed, m->init_range);
     for (int64_t i = 0; !p->stored && p->init == LT_INIT_ONE && i < count; i++) {
         if (m->compute == LT_F64) ((double *)own.value.data)[i] = 1;
         else ((float *)own.value.data)[i] = 1;

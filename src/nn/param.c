@@ -106,3 +106,17 @@ void lt_param_free(lt_param *p)
 }
 
 lt_tensor *lt_param_use(lt_param *p) { return p->name && p->value.data ? &p->value : NULL; }
+
+/* Keyed by the name, so that no other parameter moves its numbers. */
+void lt_param_normal(lt_param *p, uint64_t seed, double deviation)
+{
+    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, hash = 2166136261u, bits[4];
+    for (const char *c = p->name; *c; c++) hash = (hash ^ (uint8_t)*c) * 16777619u; /* FNV-1a */
+    for (int64_t i = 0; i < count_of(p); i++) {
+        if (i % 2 == 0) lt_philox((const uint32_t[4]){(uint32_t)(i / 2), (uint32_t)(i / 2 >> 32), hash, 1}, key, bits);
+        const double u = ((double)bits[0] + 0.5) * 0x1p-32, angle = 6.283185307179586 * (((double)bits[1] + 0.5) * 0x1p-32);
+        const double x = deviation * sqrt(-2 * log(u)) * (i % 2 ? sin(angle) : cos(angle)); /* Box & Muller 1958 */
+        if (p->value.dtype == LT_F64) ((double *)p->value.data)[i] = x;
+        else ((float *)p->value.data)[i] = (float)x;
+    }
+}

@@ -1,15 +1,31 @@
 /* A stack of blocks over an embedding, and the walks over all its parameters and linears that loading, packing, counting and freeing
  * are made of. */
+#include "base/ctx.h"
 #include "lathe/nn.h"
+
+void lt_tap_on(lt_ctx *cx, lt_tap_fn *fn, void *arg)
+{
+    cx->tap = (void (*)(void))fn;
+    cx->tap_arg = arg;
+}
+
+lt_tensor *lt_tap(lt_ctx *cx, lt_tap_place place, lt_tensor *x)
+{
+    if (x && cx->tap) ((lt_tap_fn *)cx->tap)(cx->tap_arg, place, cx->tap_layer, x);
+    return x;
+}
 
 /* Each layer's rows are moved down over its input's: two layers' rows are held at once, never more. */
 lt_tensor *lt_stack_forward(lt_ctx *cx, const lt_stack *st, const int32_t *ids, const int32_t *types, const lt_seqs *s, lt_memory **mem)
 {
     lt_scope scope = lt_open(cx, NULL);
     lt_tensor *x = lt_embed_tokens(cx, &st->embed, ids, types, s);
+    cx->tap_layer = 0;
+    lt_tap(cx, LT_TAP_HIDDEN, x);
     for (int i = 0; x && i < st->layers; i++) {
+        cx->tap_layer = i + 1;
         x = lt_ok(cx) ? lt_block_forward(cx, &st->block[i], x, s, mem ? mem[i] : NULL) : NULL;
-        x = lt_close(cx, scope, x);
+        x = lt_tap(cx, LT_TAP_HIDDEN, lt_close(cx, scope, x));
         scope = lt_open(cx, NULL);
     }
     lt_tensor *y = lt_norm(cx, &st->last, x, true);

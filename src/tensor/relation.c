@@ -84,8 +84,8 @@ static void one_head(void *arg, lt_ctx *cx, int64_t i)
         for (int64_t k = 0; r->part && k < n; k++) r->part[i] += divergence(kn, &s, &t, k * rows, rows) / ((double)r->heads * (double)rows);
         if (r->part) continue;
         const double by = r->by / (sqrt((double)s.dim) * (double)r->heads * (double)rows);
+        kn->axpy(n * rows, -1, t.p, s.p); /* first, so that equals give zero */
         kn->scale(n * rows, by, s.p, s.p);
-        kn->axpy(n * rows, -by, t.p, s.p);
         if (r->dq) kn->gemm(n, s.dim, rows, s.p, rows, by_row, lt_attend_at(r->dq, first + row, head * s.dim), r->dq->stride[0], NULL);
         if (r->dk)
             lt_add_turned(kn, rows, s.dim, s.p, n, lt_attend_at(s.q, first + row, head * s.dim), s.q->stride[0], s.score, packed,

@@ -68,13 +68,13 @@ int lt_tape_size(const lt_ctx *cx) { return cx->tape ? ((struct tape *)cx->tape)
 
 const lt_node *lt_tape_node(const lt_ctx *cx, int i) { return i >= 1 && i <= lt_tape_size(cx) ? &((struct tape *)cx->tape)->node[i - 1] : NULL; }
 
-static bool differentiated(const lt_tensor *t) { return t && (t->grad || t->node); }
+bool lt_differentiated(const lt_tensor *t) { return t && (t->grad || t->node); }
 
 lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
 {
     if (!out || !cx->recording) return out;
     bool any = false;
-    for (int i = 0; i < n_in; i++) any |= differentiated(in[i]);
+    for (int i = 0; i < n_in; i++) any |= lt_differentiated(in[i]);
     if (!any) return out;
     struct tape *t = cx->tape;
     if (t->n == t->capacity) {
@@ -152,8 +152,13 @@ static void release(lt_ctx *cx, lt_tensor *g)
     t->idle = r;
 }
 
-bool lt_wants(const lt_node *node, int i) { return differentiated(node->in[i]); }
-lt_tensor *lt_leaf(const lt_node *node, int i) { return node->in[i]->grad; }
+bool lt_wants(const lt_node *node, int i) { return lt_differentiated(node->in[i]); }
+lt_tensor *lt_leaf(const lt_node *node, int i)
+{
+    lt_tensor *g = node->in[i]->grad;
+    if (g) g->reached = true;
+    return g;
+}
 lt_tensor *lt_gradient(lt_ctx *cx, const lt_node *node, int i) { return gradient_like(cx, node->in[i]); }
 
 lt_tensor *lt_gradient_zero(lt_ctx *cx, const lt_node *node, int i)
@@ -239,6 +244,7 @@ static bool give(lt_ctx *cx, lt_tensor *to, lt_tensor *g)
 {
     struct tape *t = cx->tape;
     if (to->grad) {
+        to->grad->reached = true;
         const bool done = lt_accumulate(cx, 1, g, to->grad);
         release(cx, g);
         return done;

@@ -37,22 +37,32 @@ static bool write_place(lt_ctx *cx, const lt_run *r, const char *folder, bool fi
     return good;
 }
 
+static lt_stored as_stored(const char *name, const lt_trained *t, const lt_run *r, const void *data)
+{
+    const lt_tensor *v = &t->param->value;
+    lt_stored s = {.name = name, .dtype = v->dtype, .rank = v->rank, .data = data, .bytes = (size_t)t->count * r->kn->elem};
+    for (int d = 0; d < s.rank; d++) s.shape[d] = v->shape[d];
+    return s;
+}
+
+/* And what is learned but does not belong to the model. */
 static bool write_moments(lt_ctx *cx, const lt_run *r, const char *folder)
 {
     const int per = r->optimizer->moments;
-    lt_stored *list = lt_alloc_array(cx, (int64_t)r->params * per, sizeof *list);
+    int n = 0;
+    lt_stored *list = lt_alloc_array(cx, (int64_t)r->params * per + 1, sizeof *list);
     const char *path = lt_path_join(cx, folder, moments_file);
     if (!list || !path) return false;
-    for (int i = 0; i < r->params; i++)
+    for (int i = 0; i < r->params; i++) {
+        const lt_trained *t = &r->param[i];
         for (int k = 0; k < per; k++) {
-            const lt_trained *t = &r->param[i];
-            lt_stored *s = &list[i * per + k];
-            *s = (lt_stored){.name = lt_sprintf(cx, "moment%d.%s", k + 1, t->param->name), .dtype = t->param->value.dtype, .rank = t->param->value.rank,
-                             .data = t->moment[k], .bytes = (size_t)t->count * r->kn->elem};
-            for (int d = 0; d < s->rank; d++) s->shape[d] = t->param->value.shape[d];
-            if (!s->name) return false;
+            const char *name = lt_sprintf(cx, "moment%d.%s", k + 1, t->param->name);
+            if (!name) return false;
+            list[n++] = as_stored(name, t, r, t->moment[k]);
         }
-    return lt_safetensors_write(cx, path, list, r->params * per, NULL);
+        if (t->param == r->extra) list[n++] = as_stored(t->param->name, t, r, t->param->value.data);
+    }
+    return lt_safetensors_write(cx, path, list, n, NULL);
 }
 
 typedef struct filling {
@@ -166,20 +176,26 @@ char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished)
     return newest < 0 ? NULL : lt_sprintf(cx, "%s/%s%" PRId64, out, checkpoint_name, newest);
 }
 
+static bool read_stored(lt_ctx *cx, const lt_weights *w, const char *path, const char *name, const lt_trained *t, const lt_run *r, void *to)
+{
+    const lt_stored *s = name ? lt_weights_find(w, name) : NULL;
+    if (!s || s->bytes != (size_t)t->count * r->kn->elem || s->dtype != t->param->value.dtype)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\" is absent or of another size: was the run begun with other options?", path, name ? name : "");
+    memcpy(to, s->data, s->bytes);
+    return true;
+}
+
 static bool read_moments(lt_ctx *cx, lt_run *r, const char *folder)
 {
     const char *path = lt_path_join(cx, folder, moments_file);
     lt_weights *w = path ? lt_weights_open(cx, path) : NULL;
     bool good = w != NULL;
-    for (int i = 0; good && i < r->params; i++)
-        for (int k = 0; good && k < r->optimizer->moments; k++) {
-            const lt_trained *t = &r->param[i];
-            const char *name = lt_sprintf(cx, "moment%d.%s", k + 1, t->param->name);
-            const lt_stored *s = name ? lt_weights_find(w, name) : NULL;
-            if (!s || s->bytes != (size_t)t->count * r->kn->elem || s->dtype != t->param->value.dtype)
-                good = lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\" is absent or of another size: was the run begun with other options?", path, name ? name : "");
-            else memcpy(t->moment[k], s->data, s->bytes);
-        }
+    for (int i = 0; good && i < r->params; i++) {
+        const lt_trained *t = &r->param[i];
+        for (int k = 0; good && k < r->optimizer->moments; k++)
+            good = read_stored(cx, w, path, lt_sprintf(cx, "moment%d.%s", k + 1, t->param->name), t, r, t->moment[k]);
+        if (good && t->param == r->extra) good = read_stored(cx, w, path, t->param->name, t, r, t->param->value.data);
+    }
     lt_weights_close(w);
     return good;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
-                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant"};
+                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
 
 /* ---- parameters ---- */
 
@@ -54,7 +54,7 @@ static bool gather_params(lt_ctx *cx, lt_run *r)
         if (code) return lt_fail_if(cx, true, LT_ERR_USAGE, "freeze: %s: %s", r->o->freeze, why);
         g.freezes = true;
     }
-    bool good = lt_model_params(cx, r->model, gather_param, &g);
+    bool good = lt_model_params(cx, r->model, gather_param, &g) && (!r->extra || gather_param(&g, cx, r->extra));
     if (g.freezes) regfree(&g.freeze);
     for (int i = 0; good && i < r->params; i++) r->param[i].param->value.grad = &r->param[i].grad; /* the array has stopped moving */
     return good && lt_fail_if(cx, r->params == 0, LT_ERR_USAGE, "freeze: %s leaves no parameter to train", r->o->freeze);
@@ -81,21 +81,28 @@ static bool not_finite(lt_ctx *cx, const lt_run *r, const char *what)
                       weight ? weight : gradient ? gradient : "", "");
 }
 
+static void clear(const lt_run *r, lt_trained *t)
+{
+    memset(t->grad.data, 0, (size_t)t->count * r->kn->elem);
+    t->grad.reached = false;
+}
+
 static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
     const int batches = r->o->accumulate > 1 ? r->o->accumulate : 1;
     lt_minibatch *b = lt_alloc_array(cx, batches, sizeof *b);
-    int64_t counted = 0;
+    int64_t counted = 0, sequences = 0;
     for (int i = 0; b && i < batches; i++) {
         if (!lt_next_batch(cx, r, &b[i])) return false;
         counted += b[i].counted;
+        sequences += b[i].batch.seqs->n;
         s->tokens += lt_seqs_rows(b[i].batch.seqs);
     }
-    for (int i = 0; i < r->params; i++) memset(r->param[i].grad.data, 0, (size_t)r->param[i].count * r->kn->elem);
+    for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
     for (int i = 0; b && i < batches; i++) {
-        if (b[i].counted == 0) continue;
+        if (b[i].counted == 0 && !r->distill) continue;
         if (!lt_tape_begin(cx)) return false;
-        lt_tensor *loss = r->objective->loss(cx, r, &r->train, &b[i], 1 / (double)counted);
+        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], 1 / (double)counted, 1 / (double)sequences);
         const bool good = loss && lt_backward(cx, loss, NULL);
         if (good) s->loss += number(loss);
         lt_tape_end(cx);
@@ -136,6 +143,7 @@ static void update_piece(void *arg, lt_ctx *cx, int64_t i)
     const updating *u = arg;
     int64_t begin = 0, n;
     const lt_trained *t = u->r->optimizer->whole ? &u->r->param[i] : piece(u->r, i, &begin, &n);
+    if (!t->grad.reached) return; /* no loss depends on it: it neither moves nor decays */
     if (u->r->optimizer->whole) n = t->count;
     u->r->optimizer->step(u->r, u->r->kn, t, u->r->place.step + 1, u->lr, u->scale, begin, n);
 }
@@ -229,10 +237,13 @@ static bool validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result
         for (int64_t i = begin; which && i < end; i++) which[i - begin] = i;
         lt_minibatch b;
         lt_tensor *sum = NULL;
-        if (which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && b.counted) sum = r->objective->loss(cx, r, &r->valid, &b, 1);
+        const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && (b.counted || r->distill);
+        const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
+        if (there && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
+        if (sum) loss += number(sum);
+        if (sum) counted += own;
+        lt_tape_end(cx);
         if (sum) {
-            loss += number(sum);
-            counted += b.counted;
             if (tells) right += right_ones(cx, r, &b);
         }
         lt_end(cx, scope);
@@ -283,7 +294,8 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
     r->objective = lt_objective_named(o->objective);
     r->optimizer = lt_optimizer_named(o->optimizer ? o->optimizer : "adamw");
     r->schedule = lt_schedule_named(o->schedule ? o->schedule : "constant");
-    return lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
+    return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
+           lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
            lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch);
@@ -333,6 +345,8 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
     r->vocab = about->vocab;
     r->limit = o->max_tokens && o->max_tokens < about->max_tokens ? o->max_tokens : about->max_tokens;
     if (strcmp(about->tokenizer, "none") != 0 && !(r->tokenizer = lt_tokenizer_open(cx, o->model))) return false;
+    const lt_model_info *taught = lt_distill_head(r);
+    if (taught && r->objective->names && strcmp(taught->head, r->objective->head) == 0) about = taught; /* the teacher's labels, then */
     const bool same_head = r->objective->names && strcmp(about->head, r->objective->head) == 0 && about->label, known = same_head && !are_placeholders(about);
     r->train.open = !known;
     for (int i = 0; known && i < about->labels; i++) {
@@ -364,9 +378,15 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
         m.labels = r->objective->outputs;
         m.label = number;
     }
+    const lt_model_info *taught = lt_distill_head(r);
+    if (taught && !m.head && strcmp(taught->head, "none") != 0) {
+        m.head = taught->head;
+        m.label = taught->label;
+        m.labels = taught->label ? taught->labels : 0;
+    }
     r->model = lt_model_open(cx, folder ? folder : o->model, &m);
     r->kn = lt_kernels_of(cx, LT_F32);
-    return r->model && r->kn && gather_params(cx, r);
+    return r->model && r->kn && lt_distill_fit(cx, r) && gather_params(cx, r);
 }
 
 static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, lt_train_result *result)
@@ -381,6 +401,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     }
     const lt_model_info *about = lt_model_inspect(cx, o->model);
     r->place.best = INFINITY;
+    if (o->teacher && !lt_distill_open(cx, r)) return false;
     if (!about || !read_data(cx, r, about) || !open_model(cx, r, from) || !count_steps(cx, r) || !lt_checkpoint_begin(cx, o->out, from != NULL)) return false;
     if (from && !lt_checkpoint_load(cx, r, from)) return false;
     result->examples = r->train.n;
@@ -410,6 +431,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     }
     lt_free(r.param);
     lt_free(r.order);
+    lt_distill_close(r.distill);
     lt_model_close(r.model);
     lt_tokenizer_free(r.tokenizer);
     lt_examples_free(&r.train);

@@ -43,17 +43,17 @@ typedef struct lt_run lt_run;
 
 typedef struct lt_objective_kind {
     lt_kind is;
-    const char *head; /* what has to stand on the encoder */
+    const char *head; /* what has to stand on the encoder; NULL: what the config says */
     /* One row becomes one example, or is refused with an error, or is left out (skipped). */
     bool (*read)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
     /* Fills b->labels, if there are any, and b->counted. */
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
-    lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor);
+    lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
 
 typedef struct lt_trained { /* one parameter */
     lt_param *param;
@@ -82,6 +82,8 @@ double lt_schedule_rate(const lt_schedule_kind *k, double lr, int64_t step, int6
 const lt_objective_kind *lt_objective_named(const char *name);
 const lt_optimizer_kind *lt_optimizer_named(const char *name);
 const lt_schedule_kind *lt_schedule_named(const char *name);
+typedef struct lt_distill lt_distill;
+const struct lt_distill_kind *lt_distill_named(const char *name);
 
 /* ---- a run ---- */
 
@@ -102,6 +104,8 @@ struct lt_run {
     const lt_kernels *kn;
     int limit; /* longest example */
     lt_examples train, valid;
+    lt_distill *distill;    /* NULL: no teacher */
+    lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;
     int params;
     lt_place place;
@@ -126,6 +130,13 @@ bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on);
 bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last);
 char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished); /* folder of the newest one; NULL: none (or an error) */
 bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder);
+/* distill/distill.c */
+bool lt_distill_open(lt_ctx *cx, lt_run *r); /* the teacher, and which losses */
+bool lt_distill_fit(lt_ctx *cx, lt_run *r);  /* the student is open: whether it fits */
+const lt_model_info *lt_distill_head(const lt_run *r); /* the model whose head the student has to have; NULL: none */
+void lt_distill_close(lt_distill *d);
+/* The loss of a batch, scoped: the objective's, its sum times by_counted, and those of distillation, their sum over sequences times by_sequences. */
+lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double by_counted, double by_sequences);
 /* log.c */
 typedef struct lt_log lt_log;
 lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* keeps the lines up to that step; path NULL: a log of nothing */

@@ -13,6 +13,11 @@ static lt_tensor *project_in_ops(lt_ctx *cx, const lt_linear *l, lt_tensor *x, c
     return y;
 }
 
+static bool is_recorded(lt_ctx *cx, const lt_linear *l, const lt_tensor *x, const lt_epilogue *e)
+{
+    return lt_recording(cx) && (lt_differentiated(x) || lt_differentiated(&l->weight.value) || lt_differentiated(&l->bias.value) || (e && lt_differentiated(e->residual)));
+}
+
 lt_tensor *lt_project(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epilogue *e)
 {
     if (!x) return NULL;
@@ -23,7 +28,7 @@ lt_tensor *lt_project(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epi
         lt_fail(cx, LT_ERR_USAGE, "linear [%" PRId64 ", %" PRId64 "] of %s and an input %s of %s", l->out, l->in, lt_dtype_name(l->dtype), lt_shape(cx, x),
                 lt_dtype_name(x->dtype));
     else if (!x) y = NULL;
-    else if (l->ready && !lt_recording(cx)) y = l->kind->run(cx, l, x, e);
+    else if (l->ready && !is_recorded(cx, l, x, e)) y = l->kind->run(cx, l, x, e);
     else if (l->kind->forward) y = project_in_ops(cx, l, x, e);
     else lt_fail(cx, LT_ERR_UNSUPPORTED, "linear kind \"%s\" has no gradient", l->kind->is.name);
     return lt_close(cx, scope, y);

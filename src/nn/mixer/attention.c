@@ -50,6 +50,9 @@ static lt_tensor *forward(lt_ctx *cx, const lt_mixer *m, lt_tensor *x, const lt_
     lt_tensor *q = lt_project(cx, &m->q, x, &raw), *k = lt_project(cx, &m->k, x, &raw), *v = lt_project(cx, &m->v, x, &raw);
     lt_seqs *all = NULL;
     filled wide = {0};
+    lt_tap(cx, LT_TAP_QUERY, q);
+    lt_tap(cx, LT_TAP_KEY, k);
+    lt_tap(cx, LT_TAP_VALUE, v);
     if (!q || !k || !v || (mem && !lt_kv_extend(cx, mem, s, &k, &v, &all))) return NULL;
     if (s->fill && !mem && lt_seqs_rows(s)) {
         if (!spread(cx, s, &wide)) return NULL;

@@ -81,7 +81,7 @@ static bool prepare(lt_ctx *cx, lt_position *p)
 static bool set_bias(lt_ctx *cx, const lt_position *p, lt_tensor *q, lt_tensor *k, lt_attend_spec *spec, lt_bias_fn *fn)
 {
     const lt_seqs *qs = spec->q, *ks = spec->k ? spec->k : spec->q;
-    if (lt_recording(cx)) return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "position kind \"%s\" has no gradient", p->kind->is.name);
+    if (lt_recording(cx) && (lt_differentiated(q) || lt_differentiated(k))) return lt_fail_if(cx, true, LT_ERR_UNSUPPORTED, "position kind \"%s\" has no gradient", p->kind->is.name);
     if (qs->longest > p->max || ks->longest > p->max)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "a sequence of %d tokens: relative positions reach %d", qs->longest, (int)p->max);
     relative *r = lt_alloc_array(cx, qs->n, sizeof *r);

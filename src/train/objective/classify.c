@@ -26,13 +26,13 @@ static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibat
     return true;
 }
 
-static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor)
+static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
 {
     const lt_seqs *s = b->batch.seqs;
     int32_t *label = lt_alloc_array(cx, s->n, sizeof *label);
     if (!label) return NULL;
     for (int32_t i = 0; i < s->n; i++) label[i] = e->at[b->example[i]].label;
-    return lt_cross_entropy(cx, lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), s), label, factor);
+    return lt_cross_entropy(cx, lt_model_head(cx, r->model, hidden, s), label, factor);
 }
 
 const lt_objective_kind lt_objective_classify = {

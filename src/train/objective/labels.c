@@ -34,7 +34,7 @@ int64_t lt_count_labels(const lt_minibatch *b)
     return n;
 }
 
-lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor)
+lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
 {
     int32_t *at = lt_alloc_array(cx, b->counted, sizeof *at), *label = lt_alloc_array(cx, b->counted, sizeof *label);
     if (!at || !label) return NULL;
@@ -44,8 +44,7 @@ lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, 
             at[n] = (int32_t)i;
             label[n++] = b->labels[i];
         }
-    lt_tensor *hidden = lt_gather(cx, lt_model_hidden(cx, r->model, &b->batch), at, n);
-    return lt_cross_entropy(cx, lt_model_head(cx, r->model, hidden, b->batch.seqs), label, factor);
+    return lt_cross_entropy(cx, lt_model_head(cx, r->model, lt_gather(cx, hidden, at, n), b->batch.seqs), label, factor);
 }
 
 const lt_objective_kind lt_objective_labels = {

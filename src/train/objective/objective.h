@@ -6,6 +6,7 @@
 
 int64_t lt_count_labels(const lt_minibatch *b); /* tokens with a label */
 /* Cross-entropy of the head's outputs at the tokens that have a label. */
-lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor);
+lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden,
+                             double factor);
 
 #endif

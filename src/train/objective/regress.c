@@ -24,10 +24,10 @@ static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibat
     return true;
 }
 
-static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double factor)
+static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
 {
     const lt_seqs *s = b->batch.seqs;
-    lt_tensor *y = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), s), *want = y ? lt_tensor_2d(cx, y->dtype, s->n, 1) : NULL;
+    lt_tensor *y = lt_model_head(cx, r->model, hidden, s), *want = y ? lt_tensor_2d(cx, y->dtype, s->n, 1) : NULL;
     for (int32_t i = 0; want && i < s->n; i++) {
         const double x = e->at[b->example[i]].number;
         if (want->dtype == LT_F64) ((double *)want->data)[i] = x;
