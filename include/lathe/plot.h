@@ -80,6 +80,7 @@ typedef struct lt_drawing {
 lt_drawing *lt_chart_draw(lt_ctx *cx, const lt_chart *chart);
 /* Append the picture to `out`. */
 bool lt_drawing_svg(lt_ctx *cx, const lt_drawing *d, lt_str *out);
+bool lt_drawing_png(lt_ctx *cx, const lt_drawing *d, lt_str *out);
 
 /* ---- training logs --------------------------------------------------------------------------------------------- */
 

@@ -147,23 +147,24 @@ static bool set_panels(plot *p, lt_chart *chart)
     return true;
 }
 
-static bool draw(lt_cli *cli, const lt_chart *chart)
+static bool ends_in(const char *name, const char *ending)
 {
-    lt_drawing *d = lt_chart_draw(cli->cx, chart);
-    return lt_drawing_svg(cli->cx, d, &cli->out.text) && lt_print_due(&cli->out);
+    size_t n = strlen(name), m = strlen(ending);
+    return n > m && !strcasecmp(name + n - m, ending);
 }
 
 static bool run(lt_cli *cli)
 {
     const lt_args *a = &cli->args;
     const char *out = lt_arg_text(a, "out");
-    size_t n = out ? strlen(out) : 0;
-    if (out && (n < 5 || strcasecmp(out + n - 4, ".svg") != 0)) return lt_usage(cli, "-o %s: a name that ends in .svg is expected", out);
+    const bool png = out && ends_in(out, ".png");
+    if (out && strcmp(out, "-") != 0 && !png && !ends_in(out, ".svg")) return lt_usage(cli, "-o %s: a name that ends in .svg or .png is expected", out);
     plot p = {.cli = cli};
     lt_chart chart = {.title = lt_arg_text(a, "title"), .x_name = lt_arg_text(a, "x"), .panel = p.panels, .width = (int)lt_arg_int(a, "width")};
     if (!set_names(&p) || !read_logs(&p) || !set_panels(&p, &chart)) return false;
     chart.height = lt_arg_given(a, "height") ? (int)lt_arg_int(a, "height") : 110 + (chart.n == 1 ? 420 : 260 * chart.n);
-    return draw(cli, &chart);
+    lt_drawing *d = lt_chart_draw(cli->cx, &chart);
+    return (png ? lt_drawing_png : lt_drawing_svg)(cli->cx, d, &cli->out.text) && lt_print_due(&cli->out);
 }
 
 static const lt_opt options[] = {
@@ -183,9 +184,9 @@ const lt_verb lt_verb_plot = {
     .operands = "LOG…",
     .about = "Draws the logs that lathe train --log writes (any JSON lines with a rising \"step\"): a panel for each quantity, a colour for each log, which "
              "is named by its file. What is measured in validation (valid.…) stands dashed in the panel of the same quantity in training.\n"
-             "The picture is SVG, written to FILE (-o), else to standard output. The same logs give the same bytes.",
+             "The picture is SVG or PNG by the ending of FILE (-o); standard output gets SVG. The same logs give the same bytes.",
     .examples = "lathe plot log.jsonl -o loss.svg\n"
-                "lathe plot small.jsonl large.jsonl --y loss,valid.accuracy,lr --x tokens --smooth 0.9 -o runs.svg",
+                "lathe plot small.jsonl large.jsonl --y loss,valid.accuracy,lr --x tokens --smooth 0.9 -o runs.png",
     .least = 1,
     .most = -1,
     .options = options,

@@ -192,7 +192,7 @@ static void put_values(layout *l, const lt_panel *p, const lt_axis *sy, int whic
 static void put_grid(layout *l, const lt_axis *sy, double top, double bottom, bool labels)
 {
     for (int i = 0; i < sy->ticks; i++) {
-        double y = lt_axis_at(sy, sy->tick[i].at);
+        double y = floor(lt_axis_at(sy, sy->tick[i].at)) + 0.5; /* sharp */
         put_segment(l, l->left, y, l->right, y, 1, 0, GRID);
         put_text(l, l->left - 7, y + label_size * 0.35, label_size, 1, SOFT, false, lt_sprintf(l->cx, "%s", sy->tick[i].label));
     }
@@ -201,7 +201,7 @@ static void put_grid(layout *l, const lt_axis *sy, double top, double bottom, bo
             put_text(l, lt_axis_at(&l->x, i), bottom + 17, label_size, 0, SOFT, false, l->chart->categories[i]);
     } else {
         for (int i = 0; i < l->x.ticks; i++) {
-            double x = lt_axis_at(&l->x, l->x.tick[i].at);
+            double x = floor(lt_axis_at(&l->x, l->x.tick[i].at)) + 0.5;
             put_segment(l, x, top, x, bottom, 1, 0, GRID);
             if (labels) put_text(l, x, bottom + 17, label_size, 0, SOFT, false, lt_sprintf(l->cx, "%s", l->x.tick[i].label));
         }
@@ -290,13 +290,13 @@ lt_drawing *lt_chart_draw(lt_ctx *cx, const lt_chart *chart)
     l.bottom = chart->height - edge - 17 - (chart->x_name ? 20 : 0);
     const double head = 30, height = (l.bottom - l.top) / chart->n - head;
     if (!lt_fail_if(cx, height < 12, LT_ERR_USAGE, "%d pixels are too few for %d panels and the legend: expected more height", chart->height, chart->n)) return NULL;
-    l.left = edge + widest_label(&l, height) + 7;
+    l.left = floor(edge + widest_label(&l, height) + 7) + 0.5;
     l.right = chart->width - edge - 10;
     if (!lt_fail_if(cx, l.right - l.left < 20, LT_ERR_USAGE, "%d pixels are too few for the labels: expected more width", chart->width)) return NULL;
     set_x_scale(&l);
     for (int i = 0; i < chart->n; i++) {
-        double top = l.top + i * (height + head) + head;
-        put_panel(&l, &chart->panel[i], top, top + height, i == chart->n - 1);
+        double top = floor(l.top + i * (height + head) + head) + 0.5;
+        put_panel(&l, &chart->panel[i], top, top + floor(height), i == chart->n - 1);
     }
     if (chart->x_name) put_text(&l, (l.left + l.right) / 2, l.bottom + 36, name_size, 0, INK, false, chart->x_name);
     return lt_ok(cx) ? l.d : NULL;

@@ -41,6 +41,33 @@ check "a line that is being written is left out" lathe plot "$T/running.jsonl" -
 printf '{"step":1,"loss":2}\n{"step":2,"loss":null}\n{"step":3,"loss":2}\n' >"$T/gap.jsonl"
 check "null is a gap" lathe plot "$T/gap.jsonl" -o "$T/d.svg"
 
+# What a PNG says it is, read by Python's own modules: width, height, and how many pixels are of each colour.
+png() {
+    python3 - "$1" <<'END'
+import collections, struct, sys, zlib
+data = open(sys.argv[1], "rb").read()
+assert data[:8] == b"\x89PNG\r\n\x1a\n"
+at, packed = 8, b""
+while at < len(data):
+    size, kind = struct.unpack(">I4s", data[at:at + 8])
+    body = data[at + 8:at + 8 + size]
+    assert zlib.crc32(kind + body) == struct.unpack(">I", data[at + 8 + size:at + 12 + size])[0], kind
+    if kind == b"IHDR": width, height, depth, colour = struct.unpack(">IIBB", body[:10])
+    if kind == b"IDAT": packed += body
+    at += 12 + size
+assert kind == b"IEND" and (depth, colour) == (8, 2)
+rows = zlib.decompress(packed)
+assert len(rows) == height * (3 * width + 1) and not any(rows[y * (3 * width + 1)] for y in range(height))
+count = collections.Counter(rows[y * (3 * width + 1) + 1 + 3 * x:][:3] for y in range(height) for x in range(width))
+print(width, height, count[b"\xff\xff\xff"] > width * height // 2, count[b"\x00\x72\xb2"] > 100, count[b"\xd5\x5e\x00"] > 20)
+END
+}
+run lathe plot "$T/one.jsonl" --title 'Größe ẞ 漢字' --width 400 --height 300 -o "$T/a.png"
+is "$rc:$err" "0:" "a PNG"
+is "$(png "$T/a.png" 2>&1)" "400 300 True True True" "it is whole, and has the colours of both curves"
+lathe plot "$T/one.jsonl" --title 'Größe ẞ 漢字' --width 400 --height 300 -o "$T/b.PNG"
+check "the same bytes again" cmp "$T/a.png" "$T/b.PNG"
+
 refused() { # STATUS MESSAGE NAME LINES OPTION…
     local status=$1 message=$2 name=$3
     printf "$4" >"$T/bad.jsonl"
@@ -61,7 +88,7 @@ refused 2 'one comma' "no name" '{"step":1,"loss":2}\n' --y loss,,lr
 refused 2 'more height' "no room" '{"step":1,"loss":2}\n' --height 64
 is "$(sha256sum <"$T/a.svg")" "$sum" "the picture that was there is as it was"
 run lathe plot "$T/one.jsonl" -o "$T/a.gif"
-like "$rc $err" "^2 .*\.svg" "another ending"
+like "$rc $err" "^2 .*\.svg or \.png" "another ending"
 run lathe plot "$T/nothing.jsonl"
 like "$rc $err" "^1 .*nothing.jsonl: No such file" "no such log"
 is "$(find "$T" -name '*.tmp')" "" "nothing is left over"
