@@ -98,6 +98,9 @@ typedef struct lt_log_names {
     int n;
 } lt_log_names;
 bool lt_log_read(lt_ctx *cx, const char *path, lt_log_x x, const char *const *names, int n, lt_points *points, lt_log_names *known);
+/* The same of text that is there already; `path` stands in messages. */
+bool lt_log_parse(lt_ctx *cx, const char *text, size_t size, const char *path, lt_log_x x, const char *const *names, int n, lt_points *points,
+                  lt_log_names *known);
 
 #ifdef __cplusplus
 }

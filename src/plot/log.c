@@ -105,9 +105,9 @@ static bool read_line(reader *r, const char *text, size_t size, int64_t line)
     return good;
 }
 
-static bool read_lines(reader *r, const lt_map *map)
+static bool read_lines(reader *r, const char *text, size_t size)
 {
-    const char *p = (const char *)map->data, *end = p + map->size, *stop;
+    const char *p = text, *end = p + size, *stop;
     int64_t line = 0;
     for (; p < end && (stop = memchr(p, '\n', (size_t)(end - p))); p = stop + 1) {
         line++;
@@ -121,19 +121,24 @@ static bool read_lines(reader *r, const lt_map *map)
     return lt_fail_if(r->cx, line == 0 && r->step < 0, LT_ERR_INPUT, "%s: no line; expected a training log, a JSON object a line", r->path);
 }
 
-bool lt_log_read(lt_ctx *cx, const char *path, lt_log_x x, const char *const *names, int n, lt_points *points, lt_log_names *known)
+bool lt_log_parse(lt_ctx *cx, const char *text, size_t size, const char *path, lt_log_x x, const char *const *names, int n, lt_points *points, lt_log_names *known)
 {
     reader r = {cx, path, x, names, n, points, known, -1, 0};
+    int64_t lines = 1;
+    if (!lt_ok(cx)) return false;
+    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
+    for (int i = 0; i < n; i++) {
+        points[i] = (lt_points){lt_alloc_array(cx, lines, sizeof(double)), lt_alloc_array(cx, lines, sizeof(double)), 0};
+        if (!points[i].x || !points[i].y) return false;
+    }
+    return read_lines(&r, text, size);
+}
+
+bool lt_log_read(lt_ctx *cx, const char *path, lt_log_x x, const char *const *names, int n, lt_points *points, lt_log_names *known)
+{
     lt_map map;
     if (!lt_ok(cx) || !lt_map_open(cx, &map, path)) return false;
-    int64_t lines = 1;
-    for (size_t i = 0; i < map.size; i++) lines += map.data[i] == '\n';
-    bool good = true;
-    for (int i = 0; i < n && good; i++) {
-        points[i] = (lt_points){lt_alloc_array(cx, lines, sizeof(double)), lt_alloc_array(cx, lines, sizeof(double)), 0};
-        good = points[i].x && points[i].y;
-    }
-    good = good && read_lines(&r, &map);
+    bool good = lt_log_parse(cx, (const char *)map.data, map.size, path, x, names, n, points, known);
     lt_map_close(&map);
     return good;
 }
