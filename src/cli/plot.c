@@ -99,6 +99,12 @@ static int panel_of(const char *const *panels, int n, const char *name)
     return n;
 }
 
+static lt_mark mark_of(const plot *p)
+{
+    const char *mark = lt_arg_text(&p->cli->args, "mark");
+    return !strcmp(mark, "bars") ? LT_MARK_BARS : !strcmp(mark, "points") ? LT_MARK_POINTS : LT_MARK_LINE;
+}
+
 static bool add_series(plot *p, lt_series *s, int *n, int log, int name)
 {
     lt_ctx *cx = p->cli->cx;
@@ -106,7 +112,7 @@ static bool add_series(plot *p, lt_series *s, int *n, int log, int name)
     const double weight = lt_arg_num(&p->cli->args, "smooth");
     const bool valid = is_valid(p->names[name]);
     const char *called = log_name(p, log);
-    lt_series one = {.name = valid ? lt_sprintf(cx, "%s, validation", called) : called, .mark = valid ? LT_MARK_DASHES : LT_MARK_LINE, .colour = log};
+    lt_series one = {.name = valid ? lt_sprintf(cx, "%s, validation", called) : called, .mark = valid ? LT_MARK_DASHES : mark_of(p), .colour = log};
     one.x = points->x;
     one.y = points->y;
     one.n = points->n;
@@ -117,6 +123,7 @@ static bool add_series(plot *p, lt_series *s, int *n, int log, int name)
         if (!smooth) return false;
         s[*n] = one;
         s[*n].faint = true;
+        one.mark = LT_MARK_LINE;
         s[*n].name = NULL;
         ++*n;
         lt_plot_smooth(points->y, points->n, weight, smooth);
@@ -171,6 +178,7 @@ static const lt_opt options[] = {
     {"y", 0, LT_OPT_TEXT, "NAME,…", "what to show: numbers of the log, as in loss,lr,grad_norm,valid.accuracy; default: the loss, in training and in validation"},
     {"x", 0, LT_OPT_CHOICE, NULL, "over steps, tokens seen or seconds spent in steps", "step", "step|tokens|seconds"},
     {"smooth", 0, LT_OPT_NUM, "A", "moving average that keeps A of its past at every step; the values themselves stand faint behind it", "0", NULL, 0, 0.9999},
+    {"mark", 0, LT_OPT_CHOICE, NULL, "what stands for a value of training; of few values, points or bars tell more", "line", "line|points|bars"},
     {"log-y", 0, LT_OPT_FLAG, NULL, "logarithmic scales; what is not positive is left out"},
     {"title", 0, LT_OPT_TEXT, "TEXT", "written above"},
     {"width", 0, LT_OPT_INT, "N", "pixels", "960", NULL, LT_PLOT_LEAST, LT_PLOT_MOST},

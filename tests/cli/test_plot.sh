@@ -34,6 +34,8 @@ is "$(grep -c '>two &amp; &lt;2&gt;</text>' "$T/c.svg")" 1 "a name stands once i
 like "$(lathe plot "$T/one.jsonl" --x tokens)" '>6000</text>.*>tokens</text>' "over tokens"
 like "$(lathe plot "$T/one.jsonl" --x seconds)" '>120</text>.*>seconds</text>' "over seconds"
 like "$(lathe plot "$T/one.jsonl" --y lr --log-y)" '>1e-4</text>' "a logarithmic scale"
+is "$(lathe plot "$T/one.jsonl" --y loss --mark points | grep -c '<circle')" 61 "points, and one in the legend"
+is "$(lathe plot "$T/one.jsonl" --y loss --mark bars | grep -c '<rect fill')" 61 "bars"
 mkdir "$T/x" && cp "$T/one.jsonl" "$T/x/one.jsonl"
 like "$(lathe plot "$T/one.jsonl" "$T/x/one.jsonl")" "$T/x/one</text>" "the same name twice: with folders"
 cp "$T/one.jsonl" "$T/running.jsonl" && printf '{"step":61,"lo' >>"$T/running.jsonl"
