@@ -27,7 +27,11 @@ static const char *find_folder(lt_ctx *cx)
     const char *slash = self ? strrchr(self, '/') : NULL;
     for (int i = 0; slash && i < 3; i++) {
         char *folder = lt_sprintf(cx, "%.*s/%s", (int)(slash - self), self, beside[i]);
-        if (folder && lt_is_dir(folder)) return folder;
+        char *plain = folder && lt_is_dir(folder) ? realpath(folder, NULL) : NULL; /* without the dots */
+        if (plain) folder = lt_sprintf(cx, "%s", plain);
+        const bool found = plain != NULL;
+        free(plain);
+        if (found) return folder;
     }
     return NULL;
 }
