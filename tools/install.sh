@@ -82,6 +82,7 @@ put 644 "$made/lathe.pc" "$LIBDIR/pkgconfig/lathe.pc"
 put 644 "$made/lathe-config.cmake" "$LIBDIR/cmake/lathe/lathe-config.cmake"
 put 644 "$made/lathe-config-version.cmake" "$LIBDIR/cmake/lathe/lathe-config-version.cmake"
 put 755 "$BUILD/lathe" "$PREFIX/bin/lathe"
+for recipe in recipes/*.sh; do put 644 "$recipe" "$share/lathe/$recipe"; done
 
 "$BUILD/lathe" completion bash >"$made/bash" && put 644 "$made/bash" "$share/bash-completion/completions/lathe"
 "$BUILD/lathe" completion zsh >"$made/zsh" && put 644 "$made/zsh" "$share/zsh/site-functions/_lathe"
@@ -92,7 +93,7 @@ for page in $("$BUILD/lathe" list verb | cut -f 2); do
 done
 
 if [ "$verb" = uninstall ]; then
-    rmdir "$DESTDIR$include/lathe" "$DESTDIR$LIBDIR/cmake/lathe" 2>/dev/null || true
+    rmdir "$DESTDIR$include/lathe" "$DESTDIR$share/lathe/recipes" "$DESTDIR$share/lathe" "$DESTDIR$LIBDIR/cmake/lathe" 2>/dev/null || true
 elif [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then
     ldconfig 2>/dev/null || true # so that programs find the shared library at once
 fi

@@ -1,5 +1,5 @@
 /* `lathe list`: everything that this build can put into a slot, from the tables that the engine itself runs on. */
-#include "cli/cli.h"
+#include "cli/recipes.h"
 #include "lathe/nn.h"
 #include "lathe/retrieve.h"
 #include "lathe/train.h"
@@ -82,6 +82,10 @@ static bool put_all(lister *l)
     if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;
+    lt_recipes recipes;
+    if (!lt_recipes_find(l->cli->cx, &recipes)) return false;
+    for (int i = 0; i < recipes.n; i++)
+        if (!put(l, "recipe", recipes.at[i].name, recipes.at[i].summary, recipes.at[i].source)) return false;
     for (int i = 0; lt_verbs[i]; i++)
         if (!put(l, "verb", lt_verbs[i]->name, lt_verbs[i]->summary, "")) return false;
     return true;
@@ -114,7 +118,7 @@ const lt_verb lt_verb_list = {
     .name = "list",
     .summary = "everything this build can put into each slot",
     .operands = "[SLOT]",
-    .about = "Families, tokenizer parts, layers, activations, poolings, analyzers, metrics, formats and verbs: all, or those "
+    .about = "Families, tokenizer parts, layers, activations, poolings, analyzers, metrics, formats, recipes and verbs: all, or those "
              "of one slot.\n"
              "--json: {\"slot\", \"name\", \"summary\", \"source\"}, one object per line.",
     .examples = "lathe list\nlathe list family\nlathe list --json | jq -r .slot | sort -u",

@@ -1,15 +1,34 @@
-/* The verbs, in the order in which help shows them. */
+/* The verbs: one line each, in the order in which help lists them. */
 #include "cli/cli.h"
 
 #include <string.h>
 
-extern const lt_verb lt_verb_info, lt_verb_list, lt_verb_tokenize, lt_verb_forward, lt_verb_embed, lt_verb_rank, lt_verb_index,
-    lt_verb_search, lt_verb_eval, lt_verb_bench, lt_verb_quantize, lt_verb_train, lt_verb_distill, lt_verb_help, lt_verb_version, lt_verb_completion, lt_verb_man;
+#define VERBS(VERB)                                                                                                                 \
+    VERB(info)                                                                                                                      \
+    VERB(list)                                                                                                                      \
+    VERB(tokenize)                                                                                                                  \
+    VERB(forward)                                                                                                                   \
+    VERB(embed)                                                                                                                     \
+    VERB(rank)                                                                                                                      \
+    VERB(index)                                                                                                                     \
+    VERB(search)                                                                                                                    \
+    VERB(eval)                                                                                                                      \
+    VERB(bench)                                                                                                                     \
+    VERB(quantize)                                                                                                                  \
+    VERB(train)                                                                                                                     \
+    VERB(distill)                                                                                                                   \
+    VERB(plot)                                                                                                                      \
+    VERB(recipe)                                                                                                                    \
+    VERB(help)                                                                                                                      \
+    VERB(completion)                                                                                                                \
+    VERB(man)                                                                                                                       \
+    VERB(version)
 
-const lt_verb *const lt_verbs[] = {
-    &lt_verb_info,   &lt_verb_list, &lt_verb_tokenize, &lt_verb_forward,  &lt_verb_embed, &lt_verb_rank,       &lt_verb_index, &lt_verb_search,
-    &lt_verb_eval,   &lt_verb_bench, &lt_verb_quantize, &lt_verb_train, &lt_verb_distill, &lt_verb_help, &lt_verb_completion, &lt_verb_man,  &lt_verb_version, NULL,
-};
+#define DECLARE(name) extern const lt_verb lt_verb_##name;
+#define POINT(name)   &lt_verb_##name,
+VERBS(DECLARE)
+
+const lt_verb *const lt_verbs[] = {VERBS(POINT) NULL};
 
 const lt_verb *lt_verb_find(const char *name)
 {

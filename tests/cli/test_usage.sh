@@ -50,11 +50,12 @@ for verb in $(verbs); do
     like "$rc" "^2$" "$verb: an instruction set that is not there"
 done
 
-# A verb asks only for options that its tables have: each name in the source stands in the verb's manual page.
+# A verb asks only for options that its tables have: each name in the source stands in the manual page of a verb that lives there.
 for verb in $(verbs); do
-    page=$(lathe man "$verb" | sed 's/\\-/-/g')
+    source=$(grep -lE "lt_verb_$verb = " "$ROOT"/src/cli/*.c)
+    page=$(sed -nE 's/.*lt_verb_([a-z]+) = .*/\1/p' "$source" | while read -r each; do lathe man "$each"; done | sed 's/\\-/-/g')
     missing=
-    for name in $(grep -oE 'lt_arg_(given|flag|text|int|num)\([^,]*, "[a-z0-9-]+"\)|lt_cli_prompt\([^)]*"[a-z-]+"\)' "$ROOT/src/cli/$verb.c" |
+    for name in $(grep -oE 'lt_arg_(given|flag|text|int|num)\([^,]*, "[a-z0-9-]+"\)|lt_cli_prompt\([^)]*"[a-z-]+"\)' "$source" |
         sed 's/.*"\(.*\)".*/\1/' | sort -u); do
         grep -q -- "^\\\\fB.*--$name\\\\fR" <<<"$page" || missing+=" $name"
     done

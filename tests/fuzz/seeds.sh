@@ -24,6 +24,12 @@ copy json "$model"/bert-tiny/*.json "$model"/bert-sharded/*.json tests/fixtures/
 copy safetensors tests/format/data/*.safetensors tests/fixtures/sentence/*/2_Dense/model.safetensors "$model"/*/model.safetensors
 copy npy tests/format/data/*.npy tests/fixtures/sentence/truncate/*.npy
 
+# Logs: the first byte says how they are drawn.
+mkdir -p "$out/plot"
+for how in 0 1 2 3 4 5; do
+    printf '%s{"step":1,"loss":2.5,"lr":1e-5,"tokens":10,"tokens_per_s":5}\n{"step":1,"valid":{"loss":3,"accuracy":null}}\n{"step":7,"loss":-1e9}' $how >"$out/plot/$how"
+done
+
 # Rows: the first byte names the reader, in the order of the list in fuzz_rows.c.
 mkdir -p "$out/rows"
 texts=(

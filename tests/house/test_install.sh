@@ -39,10 +39,11 @@ installed() {
     local file
     for file in bin/lathe include/lathe/model.h lib/liblathe.a "lib/liblathe.so.$version" lib/liblathe.so.0 lib/liblathe.so lib/pkgconfig/lathe.pc \
         lib/cmake/lathe/lathe-config.cmake share/man/man1/lathe.1 share/bash-completion/completions/lathe \
-        share/zsh/site-functions/_lathe share/fish/vendor_completions.d/lathe.fish; do
+        share/zsh/site-functions/_lathe share/fish/vendor_completions.d/lathe.fish share/lathe/recipes/lib.sh; do
         [ -s "$prefix/$file" ] || { echo "$file is not there" && return 1; }
     done
-    diff <(ls include/lathe) <(ls "$prefix/include/lathe")
+    diff <(ls include/lathe) <(ls "$prefix/include/lathe") && diff <(ls recipes) <(ls "$prefix/share/lathe/recipes") &&
+        diff <(lathe recipe list) <("$prefix/bin/lathe" recipe list)
 }
 pages_read() { # one page a verb, each well-formed
     local page verb
