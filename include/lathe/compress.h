@@ -49,6 +49,8 @@ typedef struct lt_smoothing {
     double alpha; /* 0 … 1 */
 } lt_smoothing;
 bool lt_smooth_int8(void *smoothing, lt_ctx *cx, lt_linear *l);
+/* GPTQ (Frantar et al. 2022, arXiv 2210.17323), with the Gram matrices of an lt_calibration. */
+bool lt_gptq_int4(void *calibration, lt_ctx *cx, lt_linear *l);
 
 #ifdef __cplusplus
 }

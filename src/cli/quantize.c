@@ -36,8 +36,8 @@ static lt_model *open_for(lt_cli *cli, lt_precision p, lt_smoothing *smoothing)
     double threshold = lt_arg_num(&cli->args, "threshold");
     lt_model_options options = {.precision = p, .unpacked = true, .no_tokenizer = true};
     if (smoothing->of) {
-        options.convert = lt_smooth_int8;
-        options.convert_arg = smoothing;
+        options.convert = p == LT_PRECISION_INT4 ? lt_gptq_int4 : lt_smooth_int8;
+        options.convert_arg = p == LT_PRECISION_INT4 ? (void *)smoothing->of : smoothing;
     }
     if (lt_arg_given(&cli->args, "threshold")) options.threshold = threshold > 0 ? threshold : -1;
     return lt_model_open(cli->cx, path, &options);
@@ -113,7 +113,8 @@ const lt_verb lt_verb_quantize = {
              "embeddings are stored in bf16, norms, biases and heads in f32. int8 and int4 are stored as the compressed-tensors format of "
              "the Hugging Face libraries has them.\n"
              "--calibrate runs texts like yours through MODEL first. int8: inputs are smoothed (Xiao et al. 2022), each divided by (its largest "
-             "value)^ALPHA / (its largest weight)^(1 - ALPHA), which its weights are multiplied by; a tensor more for each linear layer.\n"
+             "value)^ALPHA / (its largest weight)^(1 - ALPHA), which its weights are multiplied by; a tensor more for each linear layer. int4: codes are chosen one input after another, each making up "
+             "for the errors of those before it (GPTQ, Frantar et al. 2022).\n"
              "--compare needs texts like yours. Both models run them, alternately: the original in f32, the new one in its precision. In a "
              "pipe or with --json: {\"cosine_min\", \"cosine_mean\", \"bytes_before\", \"bytes_after\", \"tokens_per_s_before\", "
              "\"tokens_per_s_after\"}, cosines between the two embeddings of each text; for classifiers and rows with a label also "
