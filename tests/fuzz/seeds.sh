@@ -99,3 +99,17 @@ for folder in "$model"/*/ tests/fixtures/sentence/*/; do
         printf '\0'
     done >"$out/model/$(basename "$folder")"
 done
+
+# Checkpoints: config.json, a NUL, model.safetensors, in each precision that the command can make of a small one.
+mkdir -p "$out/quantized"
+lathe=${BUILD:-build}/lathe
+for p in f32 bf16 int8 int4; do
+    folder=$model/bert-tiny
+    if [ $p != f32 ]; then
+        [ -x "$lathe" ] || continue
+        folder=$(mktemp -d)/m
+        "$lathe" quantize "$model/bert-tiny" "$folder" --precision $p --quiet >/dev/null
+    fi
+    { cat "$folder/config.json"; printf '\0'; cat "$folder/model.safetensors"; } >"$out/quantized/$p"
+    [ $p = f32 ] || rm -rf "${folder%/m}"
+done
