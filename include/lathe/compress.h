@@ -42,6 +42,17 @@ lt_calibration *lt_calibrate(lt_ctx *cx, lt_model *m, const int32_t *ids, const 
 void lt_calibration_free(lt_calibration *c);
 const lt_noted *lt_calibration_of(const lt_calibration *c, const char *linear); /* by the name of any reader; NULL: none */
 
+double lt_noted_kurtosis(const lt_noted *t); /* of all its elements; not a number where they are all the same */
+
+/* A feature of the hidden states that reaches the threshold in at least 25 % of layers and 6 % of positions, as these enter attention and
+ * feed-forward layers (Dettmers et al. 2022, arXiv 2208.07339). */
+typedef struct lt_outlier_dim {
+    int64_t feature;
+    double layers, positions; /* shares */
+    float largest;
+} lt_outlier_dim;
+lt_outlier_dim *lt_outlier_dimensions(lt_ctx *cx, const lt_calibration *c, int *n); /* in order; scoped */
+
 /* What lt_model_options.convert takes. SmoothQuant (Xiao et al. 2022, arXiv 2211.10438): input j is divided by s, weights multiplied, s being
  * (largest input)^alpha / (largest weight)^(1 - alpha). */
 typedef struct lt_smoothing {
