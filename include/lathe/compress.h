@@ -62,6 +62,7 @@ typedef struct lt_smoothing {
 bool lt_smooth_int8(void *smoothing, lt_ctx *cx, lt_linear *l);
 /* GPTQ (Frantar et al. 2022, arXiv 2210.17323), with the Gram matrices of an lt_calibration. */
 bool lt_gptq_int4(void *calibration, lt_ctx *cx, lt_linear *l);
+const lt_kind *lt_compress_kinds(int *n); /* for `lathe list` */
 
 #ifdef __cplusplus
 }

@@ -118,7 +118,7 @@ static const lt_opt options[] = {
 
 const lt_verb lt_verb_analyze = {
     .name = "analyze",
-    .summary = "what a model's layers get to see of your texts: ranges, tails, outliers",
+    .summary = "ranges, tails and outliers of what layers read",
     .operands = "MODEL [FILE…]",
     .about = "Runs the texts through MODEL in f32 and looks at what its linear layers read. In a pipe or with --json, for each such input "
              "{\"layer\", \"input\", \"linear\", \"inf_norm\", \"kurtosis\", \"features\", \"positions\"}: the first linear layer that reads it, "

@@ -13,7 +13,7 @@ run lathe analyze "$M" "$T/lines.txt" --json --threads 1 --quiet
 is "$rc:$err" "0:" "analyze"
 is "$(grep -c '"kurtosis"' <<<"$out")" $((4 * layers)) "a line for each input"
 is "$(head -n 1 <<<"$out" | grep -oE '"[a-z_]+":' | tr -d '":\n')" "layerinputlinearinf_normkurtosisfeaturespositions" "its keys"
-like "$(tail -n 1 <<<"$out")" '^{"threshold":6,"tokens":[1-9][0-9]*,"outlier_dimensions":\[' "the last line"
+like "$(tail -n 1 <<<"$out")" '^."threshold":6,"tokens":[1-9][0-9]*,"outlier_dimensions":\[' "the last line"
 is "$(lathe analyze "$M" "$T/lines.txt" --json --threads 3 --quiet)" "$out" "the same with three threads"
 is "$(lathe analyze "$M" "$T/lines.txt" --json --threshold 1e-6 --quiet | tail -n 1 | grep -o '"feature"' | wc -l)" "$hidden" "near zero, every dimension is one"
 like "$(lathe analyze "$M" "$T/lines.txt" --json --threshold 1e9 --quiet | tail -n 1)" '"outlier_dimensions":\[\]' "at a billion, none is"
