@@ -157,7 +157,7 @@ lt_calibration *lt_calibrate(lt_ctx *cx, lt_model *m, const int32_t *ids, const 
     tapped *tap = lt_new(cx, c->n + 1, sizeof *tap);
     k.next = c->noted = lt_new(cx, c->n + 1, sizeof *c->noted);
     for (int i = 0; tap && c->noted && i < c->n; i++) tap[i] = (tapped){c, &c->noted[i]};
-    bool good = tap && c->noted && lt_fail_if(cx, begin_at[n] == begin_at[0], LT_ERR_INPUT, "no tokens to calibrate with") &&
+    bool good = tap && c->noted && lt_fail_if(cx, begin_at[n] == begin_at[0], LT_ERR_INPUT, "the inputs have no tokens") &&
                 lt_model_readers(cx, m, begin, &k) && lt_model_readers(cx, m, set_tap, &(taps){tap, true});
     good = good && run_all(cx, m, ids, begin_at, n);
     lt_model_readers(cx, m, set_tap, &(taps){NULL, false});
