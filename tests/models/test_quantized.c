@@ -212,8 +212,10 @@ static void gptq(void **state)
     lt_calibration c = {.noted = &noted, .n = 1};
     for (int i = 0; i < OUT * IN; i++) w[i] = uniform();
     for (int t = 0; t < TOKENS; t++) /* six things that vary, and a little noise; input 3 is always zero */
-        for (int i = 0, k; i < IN; i++)
-            for (k = 0, x[t * IN + i] = i == 3 ? 0 : 0.05f * uniform(); k < 6 && i != 3; k++) x[t * IN + i] += sinf((float)(t * (k + 1))) * cosf((float)(i * k + i));
+        for (int i = 0; i < IN; i++) {
+            x[t * IN + i] = i == 3 ? 0 : 0.05f * uniform();
+            for (int k = 0; k < 6 && i != 3; k++) x[t * IN + i] += sinf((float)(t * (k + 1))) * cosf((float)(i * k + i));
+        }
     lt_linear nearest = make_linear(cx, w), best = make_linear(cx, w), plain = make_linear(cx, w);
     nearest.kind = &lt_linear_int4;
     assert_done(cx, nearest.kind->convert(cx, &nearest));
