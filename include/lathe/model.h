@@ -13,6 +13,7 @@ extern "C" {
 #endif
 
 typedef struct lt_model lt_model;
+typedef struct lt_linear lt_linear;
 
 /* What the products of a model's blocks are computed in (norms, heads and sums stay f32). Quality falls and speed rises from f32 to int8; int4
  * saves memory. With bf16, int8 and int4, rows of embeddings are rounded to bf16, as quantised checkpoints store them. */
@@ -36,6 +37,10 @@ typedef struct lt_model_options {
     bool no_tokenizer; /* do not read one: inputs are ids */
     lt_precision precision;
     double threshold;  /* int8: inputs of this magnitude or more stay in f32; 0: as stored, else 6; < 0: none do */
+    /* int8, int4: makes a dense linear of a block, its weight loaded as f32, one of that precision, knowing more than the weight (lathe/compress.h);
+     * NULL: each weight is rounded to the nearest code. */
+    bool (*convert)(void *arg, lt_ctx *cx, lt_linear *l);
+    void *convert_arg;
     bool unpacked;     /* run op by op on plain weights; the same bits (of block-sparse f32 weights: within rounding), slower. With bf16, int8 and int4: only to be saved */
 
     /* For training. */
@@ -160,6 +165,9 @@ bool lt_stream(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_optio
 typedef struct lt_param lt_param;
 typedef bool lt_param_fn(void *arg, lt_ctx *cx, lt_param *p);
 bool lt_model_params(lt_ctx *cx, lt_model *m, lt_param_fn *fn, void *arg);
+/* The blocks' linears by what they read (lt_readers in lathe/nn.h): for taps, and to look at weights. */
+typedef struct lt_readers lt_readers;
+bool lt_model_readers(lt_ctx *cx, lt_model *m, bool (*fn)(lt_ctx *cx, const lt_readers *r, void *arg), void *arg);
 /* The same model op by op, so that a tape may record: ids → hidden states [tokens, hidden]; hidden states → what the head makes of them. */
 lt_tensor *lt_model_hidden(lt_ctx *cx, const lt_model *m, const lt_batch *batch);
 lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);

@@ -47,6 +47,7 @@ bool lt_declare_as(lt_decl *d, lt_param *p, const char *owner, const char *name,
 
 typedef struct lt_linear lt_linear;
 typedef struct lt_linear_kind lt_linear_kind;
+typedef void lt_watch_fn(void *arg, lt_ctx *cx, const lt_linear *l, const lt_tensor *x);
 
 typedef struct lt_epilogue { /* what happens to a projection's result, in this order */
     lt_act act;
@@ -69,6 +70,8 @@ struct lt_linear {
     void *packed;            /* weights as `run` wants them … */
     const lt_kernels *packed_for; /* … for this machine's kernels */
     bool ready;              /* packed: lt_project may use `run` */
+    lt_watch_fn *watch;      /* sees each input before it is multiplied, on the thread that runs; NULL: nobody looks */
+    void *watch_arg;
 };
 struct lt_linear_kind {      /* "dense", "int8", "low_rank", "lora", … */
     lt_kind is;
@@ -90,6 +93,10 @@ lt_tensor *lt_project(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epi
 /* x in the form that n linears of the same input read, made once; x itself where they do not agree on one. Only lt_project reads it. */
 lt_tensor *lt_encode_for(lt_ctx *cx, const lt_linear *const *l, int n, lt_tensor *x);
 lt_tensor *lt_linear_rows(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n); /* → [n, in]; ids are checked */
+/* A dense linear, its weight loaded as f32, made one of few bits with what is known of its inputs: `multiply` [in] is what inputs are to be
+ * multiplied by (weights are divided by it first); codes [out, in] and scales [out, groups] are as lt_product's int4 has them. */
+bool lt_linear_smooth_int8(lt_ctx *cx, lt_linear *l, const float *multiply);
+bool lt_linear_set_int4(lt_ctx *cx, lt_linear *l, const uint8_t *codes, const float *scale);
 bool lt_linear_expand(lt_ctx *cx, lt_linear *l); /* makes a dense one of a linear that is not packed, its weight in memory */
 
 /* ---- norm, activation ------------------------------------------------------------------------------------------ */
@@ -278,6 +285,16 @@ bool lt_head_declare(lt_head_slot *h, lt_decl *d);
 /* Calls fn for every linear of a stack, in order. */
 typedef bool lt_linear_fn(lt_ctx *cx, lt_linear *l, void *arg);
 bool lt_stack_linears(lt_ctx *cx, lt_stack *st, lt_linear_fn *fn, void *arg);
+/* Calls fn for the linears of the blocks, in order, those that read the same input together. */
+typedef enum { LT_SITE_MIXER, LT_SITE_MIXED, LT_SITE_FFN, LT_SITE_INNER, LT_SITES } lt_site; /* what that input is: of q, k, v; of o; of up; of down */
+typedef struct lt_readers {
+    int layer;
+    lt_site at;
+    lt_linear *l[3];
+    int n;
+} lt_readers;
+typedef bool lt_readers_fn(lt_ctx *cx, const lt_readers *r, void *arg);
+bool lt_stack_readers(lt_ctx *cx, lt_stack *st, lt_readers_fn *fn, void *arg);
 bool lt_head_linears(lt_ctx *cx, lt_head_slot *h, lt_linear_fn *fn, void *arg);
 void lt_stack_free(lt_stack *st);
 void lt_head_free(lt_head_slot *h);

@@ -44,7 +44,7 @@ bool lt_held_read(lt_cli *cli, const lt_model *m, lt_feed *f, lt_held *in)
         in->seconds += lt_now() - start;
         lt_end(cx, scope);
     }
-    return good && lt_ok(cx) && (in->n || lt_fail_if(cx, true, LT_ERR_INPUT, "no inputs to time"));
+    return good && lt_ok(cx) && (in->n || lt_fail_if(cx, true, LT_ERR_INPUT, "no inputs: at least one is expected"));
 }
 
 void lt_held_free(lt_held *in)

@@ -1,6 +1,7 @@
 /* `lathe list`: everything that this build can put into a slot, from the tables that the engine itself runs on. */
 #include "cli/recipes.h"
 #include "lathe/nn.h"
+#include "lathe/compress.h"
 #include "lathe/retrieve.h"
 #include "lathe/train.h"
 
@@ -68,17 +69,17 @@ static bool put_list(lister *l, const lt_kind *const *kinds, int n)
 
 static bool put_all(lister *l)
 {
-    int n_families, n_layers, n_text, n_retrieve, n_train;
+    int n_families, n_layers, n_text, n_retrieve, n_train, n_compress;
     const lt_kind *const *families = lt_families(&n_families), *const *layers = lt_nn_kinds(&n_layers),
                          *const *text = lt_text_kinds(&n_text), *const *train = lt_train_kinds(&n_train);
-    const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve);
+    const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve), *compress = lt_compress_kinds(&n_compress);
     if (!put_list(l, families, n_families) || !put_list(l, layers, n_layers)) return false;
     for (int i = 0; lt_activation_kind(i); i++)
         if (!put_table(l, lt_activation_kind(i), 1)) return false;
     for (int i = 0; lt_pooling_kind(i); i++)
         if (!put_table(l, lt_pooling_kind(i), 1)) return false;
     if (!put_table(l, outputs, sizeof outputs / sizeof *outputs)) return false;
-    if (!put_list(l, train, n_train)) return false;
+    if (!put_list(l, train, n_train) || !put_table(l, compress, n_compress)) return false;
     if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;

@@ -3,29 +3,30 @@
 
 #include <string.h>
 
-#define VERBS(VERB)                                                                                                                 \
-    VERB(info)                                                                                                                      \
-    VERB(list)                                                                                                                      \
-    VERB(tokenize)                                                                                                                  \
-    VERB(forward)                                                                                                                   \
-    VERB(embed)                                                                                                                     \
-    VERB(rank)                                                                                                                      \
-    VERB(index)                                                                                                                     \
-    VERB(search)                                                                                                                    \
-    VERB(eval)                                                                                                                      \
-    VERB(bench)                                                                                                                     \
-    VERB(quantize)                                                                                                                  \
-    VERB(train)                                                                                                                     \
-    VERB(distill)                                                                                                                   \
-    VERB(plot)                                                                                                                      \
-    VERB(recipe)                                                                                                                    \
-    VERB(help)                                                                                                                      \
-    VERB(completion)                                                                                                                \
-    VERB(man)                                                                                                                       \
+#define VERBS(VERB)                                                                                                                \
+    VERB(info)                                                                                                                     \
+    VERB(list)                                                                                                                     \
+    VERB(tokenize)                                                                                                                 \
+    VERB(forward)                                                                                                                  \
+    VERB(embed)                                                                                                                    \
+    VERB(rank)                                                                                                                     \
+    VERB(index)                                                                                                                    \
+    VERB(search)                                                                                                                   \
+    VERB(eval)                                                                                                                     \
+    VERB(bench)                                                                                                                    \
+    VERB(analyze)                                                                                                                  \
+    VERB(quantize)                                                                                                                 \
+    VERB(train)                                                                                                                    \
+    VERB(distill)                                                                                                                  \
+    VERB(plot)                                                                                                                     \
+    VERB(recipe)                                                                                                                   \
+    VERB(help)                                                                                                                     \
+    VERB(completion)                                                                                                               \
+    VERB(man)                                                                                                                      \
     VERB(version)
 
 #define DECLARE(name) extern const lt_verb lt_verb_##name;
-#define POINT(name)   &lt_verb_##name,
+#define POINT(name) &lt_verb_##name,
 VERBS(DECLARE)
 
 const lt_verb *const lt_verbs[] = {VERBS(POINT) NULL};

@@ -320,14 +320,23 @@ static bool load_outer(lt_ctx *cx, lt_linear *l, void *arg)
     return (!m->expand || l->kind == &lt_linear_dense || lt_linear_expand(cx, l)) && linear_ready(cx, l, m->unpacked);
 }
 
+static bool become_few(lt_ctx *cx, lt_linear *l, lt_model *m)
+{
+    if (!lt_param_load(cx, &l->weight, LT_F32)) return false;
+    if (m->convert && m->few != &lt_linear_bf16) {
+        if (!m->convert(m->convert_arg, cx, l)) return false;
+        m->quantized.smoothed = l->smoothed;
+        return lt_fail_if(cx, l->kind != m->few, LT_ERR_USAGE, "%s: was made \"%s\", not \"%s\"", l->name, l->kind->is.name, m->few->is.name);
+    }
+    l->kind = m->few;
+    return l->kind->convert(cx, l);
+}
+
 /* What stands in blocks takes the precision that was asked for. */
 static bool load_inner(lt_ctx *cx, lt_linear *l, lt_model *m)
 {
     if (m->expand && l->kind != &lt_linear_dense && !lt_linear_expand(cx, l)) return false;
-    if (m->few && l->kind == &lt_linear_dense) {
-        l->kind = m->few;
-        if (!lt_param_load(cx, &l->weight, LT_F32) || !l->kind->convert(cx, l)) return false;
-    }
+    if (m->few && l->kind == &lt_linear_dense && !become_few(cx, l, m)) return false;
     if (l->kind == &lt_linear_int8) l->coding = coding(m);
     return linear_ready(cx, l, m->unpacked);
 }

@@ -223,6 +223,8 @@ static lt_model *open_model(lt_ctx *cx, const char *path, const lt_model_options
     if (!m) return NULL;
     m->compute = o->compute;
     m->unpacked = o->unpacked || o->trainable;
+    m->convert = o->convert;
+    m->convert_arg = o->convert_arg;
     m->trainable = o->trainable;
     m->random = o->trainable && o->random;
     m->seed = o->seed;

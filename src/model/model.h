@@ -115,6 +115,8 @@ struct lt_model {
     lt_quantized quantized;
     const lt_linear_kind *few; /* what linears of blocks become when they are loaded; NULL: they stay as they are */
     bool expand;               /* stored codes become floats first */
+    bool (*convert)(void *arg, lt_ctx *cx, lt_linear *l); /* … by this, if there is one */
+    void *convert_arg;
     bool trainable, random;
     double all_dropout;        /* >= 0: in place of every dropout of the config */
     uint64_t seed;

@@ -232,4 +232,5 @@ static bool visit_param(lt_decl *d, lt_param *p)
     return v->fn(v->arg, d->cx, p);
 }
 
+bool lt_model_readers(lt_ctx *cx, lt_model *m, lt_readers_fn *fn, void *arg) { return lt_stack_readers(cx, &m->stack, fn, arg); }
 bool lt_model_params(lt_ctx *cx, lt_model *m, lt_param_fn *fn, void *arg) { return lt_encoder_walk(cx, m, visit_param, &(visited){fn, arg}); }

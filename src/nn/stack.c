@@ -62,6 +62,27 @@ bool lt_stack_linears(lt_ctx *cx, lt_stack *st, lt_linear_fn *fn, void *arg)
     return true;
 }
 
+static bool read_by(lt_ctx *cx, lt_readers r, lt_linear *const *l, int n, lt_readers_fn *fn, void *arg)
+{
+    for (int i = 0; i < n; i++)
+        if (l[i]->kind && l[i]->out) r.l[r.n++] = l[i];
+    return !r.n || fn(cx, &r, arg);
+}
+
+bool lt_stack_readers(lt_ctx *cx, lt_stack *st, lt_readers_fn *fn, void *arg)
+{
+    for (int i = 0; i < st->layers; i++) {
+        lt_mixer *m = &st->block[i].mixer;
+        lt_ffn_slot *f = &st->block[i].ffn;
+        if (!read_by(cx, (lt_readers){i, LT_SITE_MIXER}, (lt_linear *[]){&m->q, &m->k, &m->v}, 3, fn, arg) ||
+            !read_by(cx, (lt_readers){i, LT_SITE_MIXED}, (lt_linear *[]){&m->o}, 1, fn, arg) ||
+            !read_by(cx, (lt_readers){i, LT_SITE_FFN}, (lt_linear *[]){&f->gate, &f->up}, 2, fn, arg) ||
+            !read_by(cx, (lt_readers){i, LT_SITE_INNER}, (lt_linear *[]){&f->down}, 1, fn, arg))
+            return false;
+    }
+    return true;
+}
+
 static void free_block(lt_block *b)
 {
     lt_mixer *m = &b->mixer;

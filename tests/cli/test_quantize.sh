@@ -28,6 +28,29 @@ is "$(grep -oE '"[a-z_0-9]+":' <<<"$out" | tr -d '":\n')" "cosine_mincosine_mean
 cosine=$(grep -oE '"cosine_min":[0-9.]+' <<<"$out" | cut -d: -f2)
 check "--compare: int8 is near f32" awk "BEGIN { exit !($cosine > 0.99 && $cosine < 1.0000001) }"
 
+for p in int8 int4; do
+    run lathe quantize "$M" "$T/by-texts-$p" --precision $p --calibrate "$T/lines.txt" --threads 1 --quiet
+    is "$rc:$err" "0:" "quantize --precision $p --calibrate"
+    lathe quantize "$M" "$T/again-$p" --precision $p --calibrate "$T/lines.txt" --threads 3 --quiet
+    check "$p: the same file whatever the threads" cmp "$T/by-texts-$p/model.safetensors" "$T/again-$p/model.safetensors"
+    check "$p: not the one that no texts gave" sh -c "! cmp -s '$T/by-texts-$p/model.safetensors' '$T/moved-$p/model.safetensors'"
+    check "$p: it runs" lathe embed "$T/by-texts-$p" "$T/lines.txt" -o "$T/x.npy" --quiet
+    rm "$T/x.npy"
+done
+lathe quantize "$M" "$T/half" --precision int8 --calibrate "$T/lines.txt" --smooth 0.5 --quiet
+check "--smooth is 0.5 unless said" cmp "$T/by-texts-int8/model.safetensors" "$T/half/model.safetensors"
+run lathe quantize "$M" "$T/none" --precision int8 --smooth 0.5
+like "$rc $err" "^2 .*--calibrate" "--smooth without texts"
+run lathe quantize "$M" "$T/none" --precision bf16 --calibrate "$T/lines.txt"
+like "$rc $err" "^2 .*bf16" "bf16 has nothing to choose"
+run lathe quantize "$M" "$T/none" --precision int8 --calibrate "$T/nowhere.txt"
+like "$rc $err" "^1 .*nowhere.txt" "texts that are not there"
+: >"$T/empty.txt"
+run lathe quantize "$M" "$T/none" --precision int8 --calibrate "$T/empty.txt"
+like "$rc $err" "^1 .*no inputs" "no texts"
+run lathe quantize "$T/moved-int8" "$T/none" --precision int8 --calibrate "$T/lines.txt"
+like "$rc $err" "^1 .*quantised already" "a model that is quantised is not calibrated"
+
 mkdir "$T/other" && echo mine >"$T/other/notes.txt"
 run lathe quantize "$M" "$T/other" --precision int8
 like "$rc $err" "^[12] .*other" "a folder that is no model is not replaced"

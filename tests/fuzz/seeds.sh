@@ -105,3 +105,15 @@ for folder in "$model"/*/ tests/fixtures/sentence/*/; do
         printf '\0'
     done >"$out/model/$(basename "$folder")"
 done
+
+# Checkpoints: config.json, a NUL, model.safetensors, in each precision that the command can make of a small one.
+lathe=${BUILD:-build}/lathe
+if [ -x "$lathe" ]; then
+    mkdir -p "$out/quantized"
+    made=$(mktemp -d)
+    for p in bf16 int8 int4; do
+        "$lathe" quantize "$model/bert-tiny" "$made/$p" --precision $p --quiet >/dev/null
+        { cat "$made/$p/config.json"; printf '\0'; cat "$made/$p/model.safetensors"; } >"$out/quantized/$p"
+    done
+    rm -rf "$made"
+fi

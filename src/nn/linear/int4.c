@@ -26,17 +26,36 @@ static void unpack_row(int64_t n, const uint32_t *from, uint8_t *codes)
     for (int64_t i = 0; i < n; i++) codes[i] = from[i / 8] >> 4 * (i % 8) & 15;
 }
 
+static bool make(lt_ctx *cx, lt_linear *l)
+{
+    lt_few *s = l->state;
+    if (!lt_param_make(cx, &l->weight, LT_I32) || !lt_param_make(cx, &s->scale, LT_F32) || !lt_param_make(cx, &s->shape, LT_I64)) return false;
+    memcpy(s->shape.value.data, (int64_t[]){l->out, l->in}, 2 * sizeof(int64_t));
+    return true;
+}
+
 static bool quantize(lt_ctx *cx, lt_linear *l, const float *w)
 {
     lt_few *s = l->state;
     uint8_t *codes = lt_new(cx, l->in, 1);
-    bool done = codes && lt_param_make(cx, &l->weight, LT_I32) && lt_param_make(cx, &s->scale, LT_F32) && lt_param_make(cx, &s->shape, LT_I64);
+    bool done = codes && make(cx, l);
     for (int64_t j = 0; done && j < l->out; j++) {
         lt_quantize_int4(1, l->in, w + j * l->in, codes, (float *)s->scale.value.data + j * groups(l));
         pack_row(l->in, codes, (uint32_t *)l->weight.value.data + j * words(l));
     }
-    if (done) memcpy(s->shape.value.data, (int64_t[]){l->out, l->in}, 2 * sizeof(int64_t));
     lt_free(codes);
+    return done;
+}
+
+bool lt_linear_set_int4(lt_ctx *cx, lt_linear *l, const uint8_t *codes, const float *scale)
+{
+    lt_param dense;
+    l->kind = &lt_linear_int4;
+    bool done = lt_few_take(cx, l, &dense) && make(cx, l);
+    for (int64_t j = 0; done && j < l->out; j++) pack_row(l->in, codes + j * l->in, (uint32_t *)l->weight.value.data + j * words(l));
+    if (done) memcpy(((lt_few *)l->state)->scale.value.data, scale, (size_t)(l->out * groups(l)) * sizeof *scale);
+    lt_param_drop(&dense);
+    lt_param_free(&dense);
     return done;
 }
 

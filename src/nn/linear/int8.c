@@ -5,6 +5,8 @@
 #include "nn/linear/few.h"
 #include "nn/linear/sparse.h"
 
+#include <string.h>
+
 static bool declare(lt_linear *l, lt_decl *d)
 {
     lt_few *s = lt_few_state(d->cx, l);
@@ -25,6 +27,23 @@ static bool convert(lt_ctx *cx, lt_linear *l)
 {
     lt_param dense;
     bool done = lt_few_take(cx, l, &dense) && quantize(cx, l, dense.value.data);
+    lt_param_drop(&dense);
+    lt_param_free(&dense);
+    return done;
+}
+
+bool lt_linear_smooth_int8(lt_ctx *cx, lt_linear *l, const float *multiply)
+{
+    lt_param dense;
+    l->kind = &lt_linear_int8;
+    l->smoothed = true;
+    float *w = lt_new(cx, l->out * l->in, sizeof *w);
+    bool done = lt_few_take(cx, l, &dense) && w && lt_param_make(cx, &((lt_few *)l->state)->multiply, LT_F32);
+    const float *from = dense.value.data;
+    for (int64_t i = 0; done && i < l->out * l->in; i++) w[i] = from[i] / multiply[i % l->in];
+    if (done) memcpy(((lt_few *)l->state)->multiply.value.data, multiply, (size_t)l->in * sizeof *multiply);
+    done = done && quantize(cx, l, w);
+    lt_free(w);
     lt_param_drop(&dense);
     lt_param_free(&dense);
     return done;

@@ -28,6 +28,7 @@ lt_tensor *lt_project(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const lt_epi
         lt_fail(cx, LT_ERR_USAGE, "linear [%" PRId64 ", %" PRId64 "] of %s and an input %s of %s", l->out, l->in, lt_dtype_name(l->dtype), lt_shape(cx, x),
                 lt_dtype_name(x->dtype));
     else if (!x) y = NULL;
+    else if (l->watch && (l->watch(l->watch_arg, cx, l, x), !lt_ok(cx))) y = NULL;
     else if (l->ready && !is_recorded(cx, l, x, e)) y = l->kind->run(cx, l, x, e);
     else if (l->kind->forward) y = project_in_ops(cx, l, x, e);
     else lt_fail(cx, LT_ERR_UNSUPPORTED, "linear kind \"%s\" has no gradient", l->kind->is.name);
@@ -44,7 +45,7 @@ static bool same_coding(const lt_linear *a, const lt_linear *b)
 lt_tensor *lt_encode_for(lt_ctx *cx, const lt_linear *const *l, int n, lt_tensor *x)
 {
     for (int i = 0; i < n; i++)
-        if (l[i]->kind != l[0]->kind || !l[i]->ready || !same_coding(l[i], l[0])) return x;
+        if (l[i]->kind != l[0]->kind || !l[i]->ready || l[i]->watch || !same_coding(l[i], l[0])) return x;
     return x && l[0]->kind->encode && !lt_recording(cx) ? l[0]->kind->encode(cx, l[0], x) : x;
 }
 

@@ -1,0 +1,33 @@
+#!/bin/bash
+# Protects: analyze gives a line for each input of each layer and one of outlier dimensions, whatever the threads; a threshold at which all
+# or nothing is an outlier says so; quantised models are looked at as the floats they mean.
+. "$(dirname "$0")/../tap.sh"
+
+M=$MODELS/bert-tiny
+[ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
+printf '%s\n' 'a first line' 'b' '' 'the last one, a little longer than the others' 'the first' >"$T/lines.txt"
+layers=$(lathe info "$M" --json | sed 's/.*"layers":\([0-9]*\).*/\1/')
+hidden=$(lathe info "$M" --json | sed 's/.*"hidden":\([0-9]*\).*/\1/')
+
+run lathe analyze "$M" "$T/lines.txt" --json --threads 1 --quiet
+is "$rc:$err" "0:" "analyze"
+is "$(grep -c '"kurtosis"' <<<"$out")" $((4 * layers)) "a line for each input"
+is "$(head -n 1 <<<"$out" | grep -oE '"[a-z_]+":' | tr -d '":\n')" "layerinputlinearinf_normkurtosisfeaturespositions" "its keys"
+like "$(tail -n 1 <<<"$out")" '^."threshold":6,"tokens":[1-9][0-9]*,"outlier_dimensions":\[' "the last line"
+is "$(lathe analyze "$M" "$T/lines.txt" --json --threads 3 --quiet)" "$out" "the same with three threads"
+is "$(lathe analyze "$M" "$T/lines.txt" --json --threshold 1e-6 --quiet | tail -n 1 | grep -o '"feature"' | wc -l)" "$hidden" "near zero, every dimension is one"
+like "$(lathe analyze "$M" "$T/lines.txt" --json --threshold 1e9 --quiet | tail -n 1)" '"outlier_dimensions":\[\]' "at a billion, none is"
+lathe quantize "$M" "$T/int8" --precision int8 --quiet >/dev/null
+run lathe analyze "$T/int8" "$T/lines.txt" --json --quiet
+is "$rc:$(wc -l <<<"$out")" "0:$((4 * layers + 1))" "a quantised model"
+printf '[2, 5, 3]\n[7]\n' >"$T/ids.txt"
+like "$(lathe analyze "$M" "$T/ids.txt" --ids --json --quiet | tail -n 1)" '"tokens":4,' "ids"
+
+run lathe analyze "$M" "$T/nowhere.txt" --json
+like "$rc $err" "^1 .*nowhere" "a file that is not there"
+run lathe analyze "$M" "$T/lines.txt" --threshold 0
+like "$rc $err" "^2 .*threshold" "a threshold of zero"
+printf '[2, 99999999]\n' >"$T/bad.txt"
+run lathe analyze "$M" "$T/bad.txt" --ids --json
+like "$rc $err" "^1 .*99999999" "an id that is none"
+done_testing
