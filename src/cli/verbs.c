@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-extern const lt_verb lt_verb_info, lt_verb_list, lt_verb_tokenize, lt_verb_forward, lt_verb_embed, lt_verb_rank, lt_verb_index,
+extern const lt_verb lt_verb_info, lt_verb_list, lt_verb_tokenize, lt_verb_tokenizer, lt_verb_forward, lt_verb_embed, lt_verb_rank, lt_verb_index,
     lt_verb_search, lt_verb_eval, lt_verb_bench, lt_verb_quantize, lt_verb_train, lt_verb_help, lt_verb_version, lt_verb_completion, lt_verb_man;
 
 const lt_verb *const lt_verbs[] = {
-    &lt_verb_info,   &lt_verb_list, &lt_verb_tokenize, &lt_verb_forward,  &lt_verb_embed, &lt_verb_rank,       &lt_verb_index, &lt_verb_search,
+    &lt_verb_info,   &lt_verb_list, &lt_verb_tokenize, &lt_verb_tokenizer, &lt_verb_forward,  &lt_verb_embed, &lt_verb_rank,       &lt_verb_index, &lt_verb_search,
     &lt_verb_eval,   &lt_verb_bench, &lt_verb_quantize, &lt_verb_train, &lt_verb_help, &lt_verb_completion, &lt_verb_man,  &lt_verb_version, NULL,
 };
 
