@@ -54,6 +54,28 @@ bool lt_decode(lt_ctx *cx, const lt_tokenizer *t, const int32_t *ids, int32_t n,
 /* The kinds of parts this build knows, for `lathe list`: models, normalizers, pre-tokenizers, post-processors, decoders. */
 const lt_kind *const *lt_text_kinds(int *n);
 
+/* ---- training tokenizers --------------------------------------------------------------------------------------- */
+
+typedef struct lt_tokenizer_train_options {
+    const char *kind;             /* "wordpiece": BERT's, "bpe": GPT-2's */
+    const char *const *files;     /* rows with a column "text"; none: standard input */
+    int n_files;
+    const char *columns;          /* as in lt_rows_options */
+    const char *out;              /* a folder: gets tokenizer.json and tokenizer_config.json */
+    int32_t vocab_size;           /* exactly so many entries, special ones and alphabet included */
+    int64_t min_frequency;        /* a rarer pair is not merged */
+    int32_t limit_alphabet;       /* wordpiece: the most letters; 0: 1000, or what half of the vocabulary holds if they do not fit */
+    bool cased;                   /* wordpiece: neither lower case nor accents stripped */
+    const char *const *special;   /* further special tokens, behind the usual ones */
+    int n_special;
+} lt_tokenizer_train_options;
+typedef struct lt_tokenizer_train_result {
+    int64_t rows, words;          /* words: different ones */
+    int32_t vocab, special, alphabet, merged; /* entries, and what they are */
+} lt_tokenizer_train_result;
+/* The vocabulary is that of Hugging Face tokenizers' BpeTrainer and WordPieceTrainer, and the files the same with any number of threads. */
+bool lt_tokenizer_train(lt_ctx *cx, const lt_tokenizer_train_options *options, lt_tokenizer_train_result *result);
+
 /* ---- rows of files --------------------------------------------------------------------------------------------- */
 
 /* Reads files row by row in bounded memory: one text per line, or by the ending .jsonl (also .ndjson; an object a line), .json

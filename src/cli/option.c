@@ -171,9 +171,10 @@ static void unknown_long(const lt_args *a, const char *word, size_t size, lt_str
     lt_suggest(error, given, names, n);
 }
 
-static bool give(lt_arg *arg, const char *from, const char *value, lt_str *error)
+static bool give(lt_args *a, lt_arg *arg, const char *from, const char *value, lt_str *error)
 {
     arg->given = true;
+    a->value[a->values++] = (struct lt_arg_value){arg->opt, value};
     if (arg->opt->type != LT_OPT_FLAG) return set_value(arg, from, value, error);
     arg->flag = true;
     return true;
@@ -201,7 +202,7 @@ static int parse_long(lt_args *a, int argc, char **argv, int i, lt_str *error)
         return -1;
     }
     const char *value = flag ? NULL : equals ? equals + 1 : argv[++i];
-    return give(arg, from, value, error) ? i : -1;
+    return give(a, arg, from, value, error) ? i : -1;
 }
 
 /* The same for "-k5", "-k 5" and clusters such as "-qh". */
@@ -216,7 +217,7 @@ static int parse_short(lt_args *a, int argc, char **argv, int i, lt_str *error)
             return -1;
         }
         if (arg->opt->type == LT_OPT_FLAG) {
-            give(arg, from, NULL, error);
+            give(a, arg, from, NULL, error);
             continue;
         }
         if (!p[1] && i + 1 == argc) {
@@ -224,7 +225,7 @@ static int parse_short(lt_args *a, int argc, char **argv, int i, lt_str *error)
             return -1;
         }
         const char *value = p[1] ? p + 1 : argv[++i];
-        return give(arg, from, value, error) ? i : -1;
+        return give(a, arg, from, value, error) ? i : -1;
     }
     return i;
 }
@@ -232,8 +233,11 @@ static int parse_short(lt_args *a, int argc, char **argv, int i, lt_str *error)
 bool lt_args_parse(lt_args *a, int argc, char **argv, lt_str *error)
 {
     bool only_operands = false;
+    size_t letters = 0; /* a cluster of flags is as many options as letters */
+    for (int i = 0; i < argc; i++) letters += argv[i][0] == '-' ? strlen(argv[i]) : 0;
     a->operand = calloc((size_t)argc + 1, sizeof *a->operand);
-    if (!a->operand) {
+    a->value = calloc(letters + 1, sizeof *a->value);
+    if (!a->operand || !a->value) {
         lt_str_puts(error, "no memory");
         return false;
     }
@@ -262,7 +266,11 @@ bool lt_args_environment(lt_args *a, lt_str *error)
     return true;
 }
 
-void lt_args_free(lt_args *a) { free(a->operand); }
+void lt_args_free(lt_args *a)
+{
+    free(a->operand);
+    free(a->value);
+}
 
 /* ---- looking up ---- */
 
@@ -278,5 +286,20 @@ static const lt_arg *get(const lt_args *a, const char *name)
 bool lt_arg_given(const lt_args *a, const char *name) { return get(a, name)->given; }
 bool lt_arg_flag(const lt_args *a, const char *name) { return get(a, name)->flag; }
 const char *lt_arg_text(const lt_args *a, const char *name) { return get(a, name)->text; }
+
+const char *lt_arg_text_at(const lt_args *a, const char *name, int i)
+{
+    for (int k = 0; k < a->values; k++)
+        if (a->value[k].opt == get(a, name)->opt && i-- == 0) return a->value[k].text;
+    return NULL;
+}
+
+int lt_arg_times(const lt_args *a, const char *name)
+{
+    int n = 0;
+    while (lt_arg_text_at(a, name, n)) n++;
+    return n;
+}
+
 int64_t lt_arg_int(const lt_args *a, const char *name) { return get(a, name)->number; }
 double lt_arg_num(const lt_args *a, const char *name) { return get(a, name)->real; }

@@ -45,6 +45,11 @@ typedef struct lt_args {
     int n;
     const char **operand; /* owned; the strings are argv's */
     int operands;
+    struct lt_arg_value { /* every value of the command line, in order; owned */
+        const lt_opt *opt;
+        const char *text;
+    } * value;
+    int values;
 } lt_args;
 
 /* Makes the options of a table known, with their defaults. */
@@ -58,6 +63,9 @@ void lt_args_free(lt_args *a);
 bool lt_arg_given(const lt_args *a, const char *name); /* on the command line or in the environment */
 bool lt_arg_flag(const lt_args *a, const char *name);
 const char *lt_arg_text(const lt_args *a, const char *name);
+/* Options that may be given several times: how often, and the i-th value. lt_arg_text is the last one. */
+int lt_arg_times(const lt_args *a, const char *name);
+const char *lt_arg_text_at(const lt_args *a, const char *name, int i);
 int64_t lt_arg_int(const lt_args *a, const char *name);
 double lt_arg_num(const lt_args *a, const char *name);
 bool lt_arg_known(const lt_args *a, const char *name); /* whether this verb has such an option */

@@ -7,6 +7,7 @@
     VERB(info)                                                                                                                     \
     VERB(list)                                                                                                                     \
     VERB(tokenize)                                                                                                                 \
+    VERB(tokenizer)                                                                                                                \
     VERB(forward)                                                                                                                  \
     VERB(embed)                                                                                                                    \
     VERB(rank)                                                                                                                     \

@@ -113,7 +113,7 @@ static uint32_t match_end(const lt_piece *p, uint32_t at)
     return end < p->size && last > at ? last : end; /* the last blank goes with what follows, unless it is all there is */
 }
 
-static bool cut_words(lt_ctx *cx, const lt_piece *p, lt_pieces *out)
+bool lt_byte_level_words(lt_ctx *cx, const lt_piece *p, lt_pieces *out)
 {
     for (uint32_t at = 0, end; at < p->size; at = end) {
         end = match_end(p, at);
@@ -128,7 +128,7 @@ static bool cut(lt_ctx *cx, const void *self, const lt_piece *given, lt_pieces *
     lt_piece p = *given;
     int32_t first = out->n;
     if (b->add_prefix_space && p.text[0] != ' ' && !lt_piece_prepend(cx, &p, " ", 1)) return false;
-    if (!(b->use_regex ? cut_words(cx, &p, out) : lt_pieces_add(cx, out, &p, 0, p.size, -1))) return false;
+    if (!(b->use_regex ? lt_byte_level_words(cx, &p, out) : lt_pieces_add(cx, out, &p, 0, p.size, -1))) return false;
     for (int32_t i = first; i < out->n; i++)
         if (!lt_piece_to_byte_level(cx, &out->at[i])) return false;
     return true;

@@ -6,15 +6,6 @@
 
 enum { MOST_BYTES = 1 << 30 };
 
-/* A text as the tokenizer sees it. */
-typedef struct {
-    const char *text; /* well-formed */
-    uint32_t size;
-    bool ascii;
-    const char *given; /* as it came */
-    size_t given_size;
-} source;
-
 /* Whether all is ASCII and whether all is well-formed, in one walk. */
 static void look(const char *s, size_t size, bool *ascii, bool *well_formed)
 {
@@ -39,11 +30,11 @@ static void look(const char *s, size_t size, bool *ascii, bool *well_formed)
     }
 }
 
-static bool read_source(lt_ctx *cx, const char *text, size_t size, source *s)
+bool lt_source_read(lt_ctx *cx, const char *text, size_t size, lt_source *s)
 {
     bool well_formed;
     if (size > MOST_BYTES) return lt_fail_if(cx, true, LT_ERR_INPUT, "a text of %zu bytes, expected at most %d", size, MOST_BYTES);
-    *s = (source){text, (uint32_t)size, true, text, size};
+    *s = (lt_source){text, (uint32_t)size, true, text, size};
     look(text, size, &s->ascii, &well_formed);
     if (well_formed) return true;
     char *made = lt_alloc_array(cx, (int64_t)size * 3, 1);
@@ -105,7 +96,7 @@ static bool tokenize(lt_ctx *cx, const lt_tokenizer *t, const lt_pieces *ps, lt_
 /* ---- offsets ---- */
 
 /* The code point that each byte belongs to. NULL in *out: every byte is one. */
-static bool count_chars(lt_ctx *cx, const source *s, uint32_t **out)
+static bool count_chars(lt_ctx *cx, const lt_source *s, uint32_t **out)
 {
     *out = NULL;
     if (s->ascii) return true;
@@ -120,7 +111,7 @@ static bool count_chars(lt_ctx *cx, const source *s, uint32_t **out)
 }
 
 /* As the reference converts them, oddities beyond the end included (BPE's byte fallback can lead there). */
-static void to_chars(const source *s, const uint32_t *char_of, lt_token *t)
+static void to_chars(const lt_source *s, const uint32_t *char_of, lt_token *t)
 {
     if (t->start >= s->size) return;
     uint32_t start = char_of ? char_of[t->start] : t->start, last;
@@ -134,7 +125,7 @@ static void to_chars(const source *s, const uint32_t *char_of, lt_token *t)
 }
 
 /* From code points to the bytes of the text as it came. */
-static bool to_bytes(lt_ctx *cx, const source *s, lt_tokens *ts)
+static bool to_bytes(lt_ctx *cx, const lt_source *s, lt_tokens *ts)
 {
     if (s->ascii) return true;
     uint32_t *begin = lt_alloc_array(cx, (int64_t)s->given_size + 1, sizeof *begin), n = 0, c;
@@ -152,7 +143,7 @@ static bool to_bytes(lt_ctx *cx, const source *s, lt_tokens *ts)
     return true;
 }
 
-static bool encode_text(lt_ctx *cx, const lt_tokenizer *t, const source *s, lt_tokens *out)
+static bool encode_text(lt_ctx *cx, const lt_tokenizer *t, const lt_source *s, lt_tokens *out)
 {
     uint32_t *char_of;
     lt_piece whole = {.text = s->text, .size = s->size, .id = -1};
@@ -225,7 +216,7 @@ static lt_encoding *build(lt_ctx *cx, const lt_tokenizer *t, const lt_tokens *ts
     return e;
 }
 
-static lt_encoding *encode(lt_ctx *cx, const lt_tokenizer *t, const source s[2], bool pair, const lt_encode_options *o,
+static lt_encoding *encode(lt_ctx *cx, const lt_tokenizer *t, const lt_source s[2], bool pair, const lt_encode_options *o,
                            size_t *bytes)
 {
     lt_tokens ts[2] = {{0}, {0}};
@@ -252,9 +243,9 @@ lt_encoding *lt_encode(lt_ctx *cx, const lt_tokenizer *t, const char *text, size
     static const lt_encode_options none = {0};
     if (!t || !text || !lt_ok(cx)) return NULL;
     size_t bytes = 0;
-    source s[2] = {{0}, {0}};
+    lt_source s[2] = {{0}, {0}};
     lt_scope scope = lt_open(cx, NULL);
-    bool ok = read_source(cx, text, size, &s[0]) && (!pair || read_source(cx, pair, pair_size, &s[1]));
+    bool ok = lt_source_read(cx, text, size, &s[0]) && (!pair || lt_source_read(cx, pair, pair_size, &s[1]));
     lt_encoding *e = ok ? encode(cx, t, s, pair != NULL, options ? options : &none, &bytes) : NULL;
     e = lt_end_keep(cx, scope, e, bytes);
     if (e) lay_arrays(e, (size_t)e->n);

@@ -20,6 +20,7 @@ const void *lt_part_plain(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const c
 bool lt_piece_prepend(lt_ctx *cx, lt_piece *p, const char *text, size_t size);
 /* byte_level.c: each byte becomes the printable code point that stands for it. */
 bool lt_piece_to_byte_level(lt_ctx *cx, lt_piece *p);
+bool lt_byte_level_words(lt_ctx *cx, const lt_piece *p, lt_pieces *out); /* GPT-2's words, still as text */
 /* model.c: reads model.vocab into t->vocab. */
 bool lt_model_vocab(lt_ctx *cx, lt_tokenizer *t, const lt_json *o, const char *where);
 

@@ -195,6 +195,16 @@ bool lt_cut_behavior_parse(lt_ctx *cx, const lt_tokenizer *t, const lt_json *o, 
 bool lt_normalize(lt_ctx *cx, const lt_part *part, lt_piece *p);
 bool lt_pretokenize(lt_ctx *cx, const lt_part *part, lt_pieces *ps);
 
+/* encode.c: a text as the tokenizer sees it; what is made for it is scoped. */
+typedef struct lt_source {
+    const char *text; /* well-formed */
+    uint32_t size;
+    bool ascii;
+    const char *given; /* as it came */
+    size_t given_size;
+} lt_source;
+bool lt_source_read(lt_ctx *cx, const char *text, size_t size, lt_source *s);
+
 /* added.c */
 bool lt_added_parse(lt_ctx *cx, lt_tokenizer *t, const lt_json *list);
 bool lt_added_cut(lt_ctx *cx, const lt_tokenizer *t, const lt_pattern_set *set, const lt_piece *p, lt_pieces *out);
