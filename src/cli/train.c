@@ -120,36 +120,43 @@ static bool run_with(lt_cli *cli, bool taught)
 static bool run(lt_cli *cli) { return run_with(cli, false); }
 static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
 
-#define COMMON                                                                                                                              \
-    {"data", 0, LT_OPT_FILE, "FILE", "rows to learn from; more files may follow MODEL"},                                                    \
-    {"init", 0, LT_OPT_CHOICE, NULL, "random: take only the config (and tokenizer) of MODEL", NULL, "random"},                              \
-    {"steps", 0, LT_OPT_INT, "N", "updates; 0: by epochs", "0", NULL, 0, 1e12},                                                             \
-    {"epochs", 0, LT_OPT_INT, "N", "times through the data; 0: once", "0", NULL, 0, 1e9},                                                   \
-    {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6},                                          \
-    {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6},                                                         \
-    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"},                                  \
-    {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6},                                                                      \
-    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt or wsd", "constant"},                  \
-    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12},                                             \
-    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6},                                           \
-    {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1},                                                                             \
-    {"beta2", 0, LT_OPT_NUM, "X", "Adam's", "0.999", NULL, 0, 1},                                                                           \
-    {"eps", 0, LT_OPT_NUM, "X", "Adam's", "1e-8", NULL, 0, 1},                                                                              \
-    {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1},                                                                          \
-    {"clip", 0, LT_OPT_NUM, "X", "largest global norm of the gradient; 0: any", "1", NULL, 0, 1e30},                                        \
-    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99},                                          \
-    {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"},                                                         \
-    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"},                                          \
-    {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"},                                         \
-    {"every", 0, LT_OPT_INT, "N", "steps between validations; 0: only at the end", "0", NULL, 0, 1e12},                                     \
-    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9},                 \
-    {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"},           \
-    {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12},                                 \
+// Options of everything that trains: what is learned from, how weights move, and what is kept of the run.
+#define DATA_OPTIONS \
+    {"data", 0, LT_OPT_FILE, "FILE", "rows to learn from; more files may follow MODEL"}, \
+    {"init", 0, LT_OPT_CHOICE, NULL, "random: take only the config (and tokenizer) of MODEL", NULL, "random"}, \
+    {"steps", 0, LT_OPT_INT, "N", "updates; 0: by epochs", "0", NULL, 0, 1e12}, \
+    {"epochs", 0, LT_OPT_INT, "N", "times through the data; 0: once", "0", NULL, 0, 1e9}, \
+    {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6}, \
+    {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
+    {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
+    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}
+
+#define UPDATE_OPTIONS \
+    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"}, \
+    {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6}, \
+    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt or wsd", "constant"}, \
+    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12}, \
+    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6}, \
+    {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1}, \
+    {"beta2", 0, LT_OPT_NUM, "X", "Adam's", "0.999", NULL, 0, 1}, \
+    {"eps", 0, LT_OPT_NUM, "X", "Adam's", "1e-8", NULL, 0, 1}, \
+    {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1}, \
+    {"clip", 0, LT_OPT_NUM, "X", "largest global norm of the gradient; 0: any", "1", NULL, 0, 1e30}, \
+    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"}
+
+#define RUN_OPTIONS \
+    {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"}, \
+    {"every", 0, LT_OPT_INT, "N", "steps between validations; 0: only at the end", "0", NULL, 0, 1e12}, \
+    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9}, \
+    {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"}, \
+    {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12}, \
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
 
 static const lt_opt options[] = {
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag (see lathe list objective)"},
-    COMMON,
+    DATA_OPTIONS,
+    UPDATE_OPTIONS,
+    RUN_OPTIONS,
     {0},
 };
 
@@ -158,7 +165,9 @@ static const lt_opt taught_options[] = {
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned beside: as of train; none: texts need no labels", "none"},
     {"temperature", 0, LT_OPT_NUM, "T", "softens logits of both", "1", NULL, 1e-3, 1e3},
     {"relation-heads", 0, LT_OPT_INT, "N", "parts that values, queries and keys are cut into; 0: heads", "0", NULL, 0, 1e4},
-    COMMON,
+    DATA_OPTIONS,
+    UPDATE_OPTIONS,
+    RUN_OPTIONS,
     {0},
 };
 

@@ -123,6 +123,12 @@ bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b); /* of the training s
 bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b);
 int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin); /* where the batch that begins there ends */
 int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an error */
+/* params.c */
+bool lt_params_gather(lt_ctx *cx, lt_run *r); /* of r->model and r->extra, into r->param */
+void lt_params_free(lt_run *r);
+/* step.c */
+bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
+double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
 /* checkpoint.c */
 /* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
  * one there: that can be resumed no more. A model in OUT stays until the end. */
@@ -143,5 +149,7 @@ lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* 
 bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *s);
 bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, double loss, double accuracy);
 void lt_log_close(lt_log *log);
+/* valid.c: moves r->place's best and worse, writes to the log. */
+bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result);
 
 #endif

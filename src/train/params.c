@@ -1,0 +1,60 @@
+/* What a run learns: the parameters of its model that are not frozen, each with its gradient and the optimizer's moments. */
+#include <regex.h>
+
+#include "train/train.h"
+
+typedef struct gathering {
+    lt_run *r;
+    int room;
+    regex_t freeze;
+    bool freezes;
+} gathering;
+
+static bool gather_param(void *arg, lt_ctx *cx, lt_param *p)
+{
+    gathering *g = arg;
+    lt_run *r = g->r;
+    for (int i = 0; i < r->params; i++)
+        if (r->param[i].param == p) return true;
+    if (g->freezes && regexec(&g->freeze, p->name, 0, NULL, 0) == 0) return true;
+    if (r->params == g->room) {
+        lt_trained *more = lt_resize(cx, r->param, g->room + 64, sizeof *more);
+        if (!more) return false;
+        r->param = more;
+        g->room += 64;
+    }
+    lt_trained *t = &r->param[r->params++];
+    *t = (lt_trained){.param = p, .count = 1, .grad = p->value, .decays = p->value.rank > 1};
+    for (int i = 0; i < p->value.rank; i++) t->count *= p->value.shape[i];
+    t->grad.param = NULL;
+    t->grad.data = lt_new(cx, t->count, r->kn->elem);
+    bool good = t->grad.data != NULL;
+    for (int k = 0; k < r->optimizer->moments; k++) good = good && (t->moment[k] = lt_new(cx, t->count, r->kn->elem));
+    return good;
+}
+
+bool lt_params_gather(lt_ctx *cx, lt_run *r)
+{
+    gathering g = {.r = r};
+    if (r->o->freeze) {
+        const int code = regcomp(&g.freeze, r->o->freeze, REG_EXTENDED | REG_NOSUB);
+        char why[200];
+        if (code) regerror(code, &g.freeze, why, sizeof why);
+        if (code) return lt_fail_if(cx, true, LT_ERR_USAGE, "freeze: %s: %s", r->o->freeze, why);
+        g.freezes = true;
+    }
+    bool good = lt_model_params(cx, r->model, gather_param, &g) && (!r->extra || gather_param(&g, cx, r->extra));
+    if (g.freezes) regfree(&g.freeze);
+    for (int i = 0; good && i < r->params; i++) r->param[i].param->value.grad = &r->param[i].grad; /* the array has stopped moving */
+    return good && lt_fail_if(cx, r->params == 0, LT_ERR_USAGE, "freeze: %s leaves no parameter to train", r->o->freeze);
+}
+
+void lt_params_free(lt_run *r)
+{
+    for (int i = 0; i < r->params; i++) {
+        r->param[i].param->value.grad = NULL;
+        lt_free(r->param[i].grad.data);
+        for (int k = 0; k < 2; k++) lt_free(r->param[i].moment[k]);
+    }
+    lt_free(r->param);
+}
