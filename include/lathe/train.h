@@ -20,6 +20,19 @@ typedef struct lt_train_step { /* one line of the log */
     double seconds;
 } lt_train_step;
 
+/* How tokens are hidden for masked language modelling; of names NULL is the first, but where that cannot be. */
+typedef struct lt_mask_options {
+    const char *unit;           /* "piece", "word", or "span" of words */
+    const char *count;          /* "bernoulli"; "floor" of the share plus a random unit; "round", the share of all tokens, at least 1 */
+    const char *pool;           /* what replaces at random: of the "vocab", of "ordinary" tokens (not the special ones), or as the texts have them: "unigram" */
+    const char *decide;         /* mask, another token or none is decided for each "piece" or once for a "unit"; NULL: once for a span */
+    double rate, keep, random;  /* the share that is hidden; of those the shares that stay as they are, and that become others; the rest is masked */
+    int most;                   /* of "round": tokens of a sequence; 0: any */
+    double span_p;              /* lengths of spans are geometric … */
+    int span_most;              /* … and so many words at most */
+    int fixed;                  /* the epochs use so many masks of an example in turn; 0: each a new one */
+} lt_mask_options;
+
 typedef struct lt_train_options {
     const char *model, *out;
     const char *objective;      /* "labels", "mlm", "classify", …; "none": texts, for distillation */
@@ -51,6 +64,8 @@ typedef struct lt_train_options {
     int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
+    /* what is learned from, and in what form */
+    lt_mask_options mask;
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 

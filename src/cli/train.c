@@ -55,6 +55,23 @@ static bool is_known(lt_cli *cli, const char *slot, const char *name)
     return false;
 }
 
+/* What the rows become. */
+static void take_data_options(const lt_args *a, lt_train_options *o)
+{
+    lt_mask_options *m = &o->mask;
+    m->unit = lt_arg_text(a, "mask-unit");
+    m->count = lt_arg_text(a, "mask-count");
+    m->pool = lt_arg_text(a, "mask-pool");
+    m->decide = lt_arg_text(a, "mask-decide");
+    m->rate = lt_arg_num(a, "mask-rate");
+    m->keep = lt_arg_num(a, "mask-keep");
+    m->random = lt_arg_num(a, "mask-random");
+    m->most = (int)lt_arg_int(a, "mask-most");
+    m->span_p = lt_arg_num(a, "mask-span-p");
+    m->span_most = (int)lt_arg_int(a, "mask-span-most");
+    m->fixed = (int)lt_arg_int(a, "mask-fixed");
+}
+
 /* With a teacher the first operand is that, the second the model. */
 static bool run_with(lt_cli *cli, bool taught)
 {
@@ -113,6 +130,7 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    take_data_options(a, &o);
     lt_train_result r;
     return lt_train(cli->cx, &o, show, cli, &r) && put_result(cli, &r);
 }
@@ -129,7 +147,18 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6}, \
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
-    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}
+    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
+    {"mask-rate", 0, LT_OPT_NUM, "P", "mlm: the share of tokens that is hidden", "0.15", NULL, 1e-6, 1}, \
+    {"mask-keep", 0, LT_OPT_NUM, "P", "mlm: of those, the share that stays as it is", "0.1", NULL, 0, 1}, \
+    {"mask-random", 0, LT_OPT_NUM, "P", "mlm: … and that becomes another token; the rest becomes the mask", "0.1", NULL, 0, 1}, \
+    {"mask-unit", 0, LT_OPT_CHOICE, NULL, "mlm: what is hidden as a whole: a piece, a word, a span of words", "piece", "piece|word|span"}, \
+    {"mask-count", 0, LT_OPT_CHOICE, NULL, "mlm: each by itself, their share's floor plus a random unit, or the rounded share of all tokens (of spans always one of the latter)", NULL, "bernoulli|floor|round"}, \
+    {"mask-most", 0, LT_OPT_INT, "N", "mlm: of round, the most tokens of a sequence; 0: any", "0", NULL, 0, 1e6}, \
+    {"mask-pool", 0, LT_OPT_CHOICE, NULL, "mlm: other tokens: any, any but special ones, or as often as the texts have them", "vocab", "vocab|ordinary|unigram"}, \
+    {"mask-decide", 0, LT_OPT_CHOICE, NULL, "mlm: mask, other or none is decided for each piece or once a unit (default: of spans once)", NULL, "piece|unit"}, \
+    {"mask-span-p", 0, LT_OPT_NUM, "P", "mlm: lengths of spans are geometric …", "0.2", NULL, 1e-6, 1}, \
+    {"mask-span-most", 0, LT_OPT_INT, "N", "mlm: … and at most so many words", "10", NULL, 1, 1e4}, \
+    {"mask-fixed", 0, LT_OPT_INT, "N", "mlm: epochs use N maskings of a row in turn; 0: each a new one", "0", NULL, 0, 1e6}
 
 #define UPDATE_OPTIONS \
     {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"}, \

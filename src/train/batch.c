@@ -46,7 +46,7 @@ int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch)
     return n;
 }
 
-bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b)
+bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b)
 {
     int32_t *length = lt_alloc_array(cx, n, sizeof *length);
     int64_t *which = lt_alloc_array(cx, n, sizeof *which);
@@ -65,7 +65,7 @@ bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_
         if (labels) memcpy(labels + s->offset[i], e->labels + x->begin, bytes);
         which[i] = example[i];
     }
-    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which};
+    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .epoch = epoch};
     return r->objective->target(cx, r, e, b);
 }
 
@@ -79,5 +79,5 @@ bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b)
     if (!make_order(cx, r, p->epoch)) return false;
     const int64_t begin = p->next;
     p->next = lt_batch_end(r, &r->train, r->order, begin);
-    return lt_batch_of(cx, r, &r->train, r->order + begin, (int32_t)(p->next - begin), b);
+    return lt_batch_of(cx, r, &r->train, r->order + begin, (int32_t)(p->next - begin), p->epoch, b);
 }

@@ -1,5 +1,5 @@
 /* The loop: read the examples, open the model, then step after step; between steps the log, validations and checkpoints. */
-#include "train/train.h"
+#include "train/objective/mask.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,7 +9,8 @@
 
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
-                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
+                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
+                                            .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10}};
 /* ---- the run ---- */
 
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
@@ -52,7 +53,7 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch);
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_mask_check(cx, &o->mask);
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */
@@ -115,7 +116,7 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
         if (lt_examples_label(cx, &r->valid, r->train.name[i], strlen(r->train.name[i])) < 0) return false;
         r->valid.open = false;
     }
-    return !o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1);
+    return (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1)) && (!r->objective->prepare || r->objective->prepare(cx, r));
 }
 
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
@@ -183,6 +184,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_distill_close(r.distill);
     lt_model_close(r.model);
     lt_tokenizer_free(r.tokenizer);
+    lt_masker_free(r.masker);
     lt_examples_free(&r.train);
     lt_examples_free(&r.valid);
     return good;

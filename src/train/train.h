@@ -35,6 +35,7 @@ typedef struct lt_minibatch { /* scoped */
     const int32_t *labels;   /* [tokens]; NULL: none */
     const int64_t *example;  /* [sequences] */
     int64_t counted;         /* targets */
+    int64_t epoch;           /* that it is of: what is random in it is drawn for this epoch */
 } lt_minibatch;
 
 /* ---- the slots ---- */
@@ -46,6 +47,8 @@ typedef struct lt_objective_kind {
     const char *head; /* what has to stand on the encoder; NULL: what the config says */
     /* One row becomes one example, or is refused with an error, or is left out (skipped). */
     bool (*read)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+    /* Once, when all rows have been read; NULL: nothing to do. */
+    bool (*prepare)(lt_ctx *cx, lt_run *r);
     /* Fills b->labels, if there are any, and b->counted. */
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
@@ -104,6 +107,7 @@ struct lt_run {
     const lt_kernels *kn;
     int limit; /* longest example */
     lt_examples train, valid;
+    struct lt_masker *masker; /* mlm's; NULL: nothing is masked */
     lt_distill *distill;    /* NULL: no teacher */
     lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;
@@ -120,7 +124,7 @@ bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
 /* batch.c */
 bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b); /* of the training set; moves r->place */
-bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b);
+bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b);
 int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin); /* where the batch that begins there ends */
 int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an error */
 /* params.c */
