@@ -97,6 +97,9 @@ typedef struct lt_row { /* valid until the next call on the same rows */
 lt_rows *lt_rows_open(lt_ctx *cx, const char *const *files, int n, const lt_rows_options *options); /* n 0: standard input */
 bool lt_rows_next(lt_ctx *cx, lt_rows *rows, lt_row *row); /* false at the end or on error (lt_ok tells which) */
 void lt_rows_close(lt_rows *rows);
+/* The row at hand as one of its own: it stays as it is while the rows go on, until they are closed, and any thread may read it, one at a time. */
+bool lt_row_keep(lt_ctx *cx, lt_row *row);
+void lt_row_release(lt_row *row); /* of a kept one, before the rows are closed */
 int64_t lt_rows_bytes_total(const lt_rows *rows); /* of all files as stored; 0: unknown (pipes) */
 int64_t lt_rows_bytes_done(const lt_rows *rows);  /* … read so far: progress */
 /* A column as text: NULL when the row has none, or its value is null. Numbers and booleans give their JSON text. */

@@ -65,6 +65,7 @@ typedef struct lt_train_options {
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
     /* what is learned from, and in what form */
+    const char *cache;          /* a folder that keeps what rows became, for other runs over the same; NULL: much data goes to OUT meanwhile, the rest to memory */
     lt_mask_options mask;
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;

@@ -59,6 +59,7 @@ static bool is_known(lt_cli *cli, const char *slot, const char *name)
 static void take_data_options(const lt_args *a, lt_train_options *o)
 {
     lt_mask_options *m = &o->mask;
+    o->cache = lt_arg_text(a, "cache");
     m->unit = lt_arg_text(a, "mask-unit");
     m->count = lt_arg_text(a, "mask-count");
     m->pool = lt_arg_text(a, "mask-pool");
@@ -148,6 +149,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
+    {"cache", 0, LT_OPT_FILE, "DIR", "keep the rows' tokens there, in files, for other runs over the same data (much data: in OUT until the run ends)"}, \
     {"mask-rate", 0, LT_OPT_NUM, "P", "mlm: the share of tokens that is hidden", "0.15", NULL, 1e-6, 1}, \
     {"mask-keep", 0, LT_OPT_NUM, "P", "mlm: of those, the share that stays as it is", "0.1", NULL, 0, 1}, \
     {"mask-random", 0, LT_OPT_NUM, "P", "mlm: … and that becomes another token; the rest becomes the mask", "0.1", NULL, 0, 1}, \

@@ -126,16 +126,21 @@ static void close_file(lt_rows *r)
     r->begin = r->end = 0;
 }
 
+void lt_notes_free(lt_note *notes)
+{
+    while (notes) {
+        lt_note *next = notes->next;
+        lt_free(notes);
+        notes = next;
+    }
+}
+
 void lt_rows_close(lt_rows *r)
 {
     if (!r) return;
     close_file(r);
     for (int i = 0; i < r->paths; i++) lt_free(r->path[i]);
-    while (r->notes) {
-        lt_note *next = r->notes->next;
-        lt_free(r->notes);
-        r->notes = next;
-    }
+    lt_notes_free(r->notes);
     lt_json_free(r->json);
     lt_str_free(&r->first_columns);
     void *owned[] = {r->path, r->columns, r->rename, r->buf, r->names, r->name, r->field, r};
@@ -161,6 +166,8 @@ static bool open_file(lt_ctx *cx, lt_rows *r)
 {
     const char *path = r->path[r->at++];
     r->reader = choose_reader(r, path);
+    r->file = name_of(path);
+    r->name_count = 0;
     r->stream =
         r->memory ? lt_byte_stream_memory(cx, r->memory, r->memory_size, path) : lt_byte_stream_open(cx, path, name_of(path));
     r->next_line = 1;

@@ -51,6 +51,7 @@ struct lt_rows {
 
     /* the file at hand */
     int at;    /* which is next */
+    const char *file; /* its name, for messages, as long as the rows */
     bool over; /* nothing more will come */
     lt_byte_stream *stream;
     const lt_rows_reader *reader;
@@ -90,6 +91,8 @@ static inline void lt_rows_drop(lt_rows *r, size_t n) { r->begin += n; }
 
 /* Opens bytes in memory as if they were a file of that name: its ending chooses format and compression. */
 lt_rows *lt_rows_open_memory(lt_ctx *cx, const void *bytes, size_t size, const char *name, const lt_rows_options *options);
+
+void lt_notes_free(lt_note *notes);
 
 /* The value behind a column's name of ours: what --columns renames, `_id` for `id`. */
 bool lt_rows_find(const lt_rows *r, const char *column, lt_cell *cell);

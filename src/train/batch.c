@@ -54,15 +54,13 @@ bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_
     lt_seqs *s = length && which ? lt_seqs_new(cx, n, length) : NULL;
     if (!s) return false;
     const int64_t tokens = lt_seqs_rows(s);
-    int32_t *ids = lt_alloc_array(cx, tokens, sizeof *ids), *types = e->types ? lt_alloc_array(cx, tokens, sizeof *types) : NULL;
-    int32_t *labels = e->labels ? lt_alloc_array(cx, tokens, sizeof *labels) : NULL;
-    if (!ids || (e->types && !types) || (e->labels && !labels)) return false;
+    int32_t *ids = lt_alloc_array(cx, tokens, sizeof *ids), *types = NULL, *labels = NULL;
+    if (!ids || (lt_examples_have_types(e) && !(types = lt_alloc_array(cx, tokens, sizeof *types))) ||
+        (lt_examples_have_labels(e) && !(labels = lt_alloc_array(cx, tokens, sizeof *labels))))
+        return false;
     for (int32_t i = 0; i < n; i++) {
-        const lt_example *x = &e->at[example[i]];
-        const size_t bytes = (size_t)x->n * sizeof *ids;
-        memcpy(ids + s->offset[i], e->ids + x->begin, bytes);
-        if (types) memcpy(types + s->offset[i], e->types + x->begin, bytes);
-        if (labels) memcpy(labels + s->offset[i], e->labels + x->begin, bytes);
+        const int32_t at = s->offset[i];
+        if (!lt_example_read(cx, e, example[i], ids + at, types ? types + at : NULL, labels ? labels + at : NULL)) return false;
         which[i] = example[i];
     }
     *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .epoch = epoch};

@@ -81,7 +81,7 @@ static bool number_labels(lt_ctx *cx, lt_examples *e, const lt_model_info *about
     int32_t *now = lt_alloc_array(cx, e->names, sizeof *now);
     if (!now) return false;
     for (int i = 0; i < e->names; i++) now[i] = (int32_t)strtol(e->name[i], NULL, 10);
-    lt_examples_renumber(e, now);
+    if (!lt_examples_renumber(cx, e, now)) return false;
     for (int i = 0; i < e->names; i++) lt_free(e->name[i]);
     e->names = 0;
     e->open = true;
@@ -150,6 +150,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     bool finished = false;
     if (!find_slots(cx, r)) return false;
     char *from = o->resume ? lt_checkpoint_find(cx, o->out, &finished) : NULL;
+    r->goes_on = from != NULL;
     if (finished || !lt_ok(cx)) {
         result->finished_before = finished;
         return lt_ok(cx);

@@ -8,26 +8,34 @@
 /* ---- examples ---- */
 
 typedef struct lt_example {
-    int64_t begin; /* in the pools */
+    int64_t begin; /* in the pools, or in the file */
     int32_t n;     /* tokens */
     int32_t label; /* of the sequence; -1: none */
     double number; /* its number; NaN: none */
+    uint32_t sum;  /* in a file: of its bytes, and how many of them each number takes */
+    uint8_t id_width, type_width, label_width, unused;
 } lt_example;
 
-typedef struct lt_examples { /* read once, whole, in file order */
+typedef struct lt_cache lt_cache;
+typedef struct lt_examples { /* in file order; in memory, or in a file that is written once */
     lt_example *at;
-    int32_t *ids, *types, *labels; /* pools; types and labels NULL until one is needed; labels < 0: not counted */
+    int32_t *ids, *types, *labels; /* pools, unless there is a file; types and labels NULL until one is needed; labels < 0: not counted */
     int64_t n, room, tokens, token_room;
     int64_t skipped;
     char **name; /* labels of sequences by number, owned */
     int names;
     bool open;   /* new names may be added */
+    lt_cache *file; /* where the tokens are; NULL: in memory */
 } lt_examples;
+/* The tokens of the i-th, wherever they are; types and labels may be NULL, and are zeros where it has none. */
+bool lt_example_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels);
+bool lt_examples_have_types(const lt_examples *e);
+bool lt_examples_have_labels(const lt_examples *e); /* of tokens */
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number);
 int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size); /* its number; -1: not in the set, or no memory (then an error) */
 /* By number where all are whole numbers, else as text; examples follow, and the pool of labels too if it holds such. */
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e);
-void lt_examples_renumber(lt_examples *e, const int32_t *now);
+bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now);
 void lt_examples_free(lt_examples *e);
 
 typedef struct lt_minibatch { /* scoped */
@@ -45,7 +53,7 @@ typedef struct lt_run lt_run;
 typedef struct lt_objective_kind {
     lt_kind is;
     const char *head; /* what has to stand on the encoder; NULL: what the config says */
-    /* One row becomes one example, or is refused with an error, or is left out (skipped). */
+    /* One row becomes one example, or is refused with an error, or is left out (skipped). Threads call it at once, each with examples of its own. */
     bool (*read)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
     /* Once, when all rows have been read; NULL: nothing to do. */
     bool (*prepare)(lt_ctx *cx, lt_run *r);
@@ -112,14 +120,18 @@ struct lt_run {
     lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;
     int params;
+    bool goes_on; /* from a checkpoint */
     lt_place place;
     int64_t steps;      /* of the entire run */
     int64_t *order;     /* examples of this epoch */
     int64_t order_epoch;
 };
 
-/* data.c: all rows of files as examples. */
+/* read.c: all rows of files as examples. */
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n);
+/* One row into e, or nothing; called by many threads at once, each with examples of its own. */
+typedef bool lt_read_fn(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, lt_read_fn *read);
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
 /* batch.c */

@@ -24,6 +24,19 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* The row that was kept has the value of the one at hand, and is there when that is gone. */
+static void check_kept(lt_row row, const char *column, const char *text, size_t size)
+{
+    size_t n = 0;
+    assert_true(lt_row_keep(cx, &row));
+    const char *kept = lt_row_text(&row, column, &n);
+    assert_int_equal(kept != NULL, text != NULL);
+    if (text && !memchr(text, 0, size)) assert_string_equal(kept, text);
+    if (kept) assert_int_equal(n, size);
+    if (kept) assert_int_equal(kept[n], 0);
+    lt_row_release(&row);
+}
+
 /* All rows as "line:text|", of the column `column`; then "!MESSAGE" where reading ended in an error. Static memory. */
 static const char *read_bytes(const char *name, const void *bytes, size_t size, const char *column, const lt_rows_options *options)
 {
@@ -42,6 +55,7 @@ static const char *read_bytes(const char *name, const void *bytes, size_t size, 
         lt_str_printf(&out, "%d:", (int)row.line);
         lt_str_add(&out, text ? text : "(none)", text ? n : 6);
         lt_str_puts(&out, "|");
+        check_kept(row, column, text ? lt_sprintf(cx, "%.*s", (int)n, text) : NULL, n);
     }
     if (!lt_ok(cx))
         lt_str_printf(&out, "!%s", lt_ctx_error(cx));

@@ -264,7 +264,14 @@ bool lt_masker_count(lt_ctx *cx, lt_masker *m, const lt_tokenizer *t, const lt_e
     if (m->pool != LT_MASK_UNIGRAM) return true;
     int64_t *count = lt_new(cx, m->vocab, sizeof *count);
     if (!count || !(m->upto = lt_new(cx, m->vocab, sizeof *m->upto))) return lt_free(count), false;
-    for (int64_t i = 0; i < e->tokens; i++) count[e->ids[i]]++;
+    bool good = true;
+    for (int64_t i = 0; good && i < e->n; i++) {
+        lt_scope scope = lt_open(cx, NULL);
+        int32_t *ids = lt_alloc_array(cx, e->at[i].n, sizeof *ids);
+        good = ids && lt_ok(cx) && lt_example_read(cx, e, i, ids, NULL, NULL);
+        for (int32_t k = 0; good && k < e->at[i].n; k++) count[ids[k]]++;
+        lt_end(cx, scope);
+    }
     const int64_t all = m->ids;
     int64_t sum = 0;
     m->ids = 0;
@@ -275,7 +282,7 @@ bool lt_masker_count(lt_ctx *cx, lt_masker *m, const lt_tokenizer *t, const lt_e
         m->upto[m->ids++] = sum;
     }
     lt_free(count);
-    return lt_fail_if(cx, sum == 0, LT_ERR_INPUT, "%s: the texts hold none of its tokens but special ones", lt_tokenizer_about(t)->file);
+    return good && lt_fail_if(cx, sum == 0, LT_ERR_INPUT, "%s: the texts hold none of its tokens but special ones", lt_tokenizer_about(t)->file);
 }
 
 bool lt_mask_check(lt_ctx *cx, const lt_mask_options *o) { return settle(cx, &(lt_masker){.o = *o}); }
