@@ -64,6 +64,7 @@ typedef struct lt_model_info {
     bool quantized;                           /* … by a writer of quantised checkpoints; a "bf16" one is run so */
     double threshold;                         /* int8: of inputs that stay in f32; 0: none do */
     int layers, hidden, heads, vocab, max_tokens;
+    int inner;             /* width of the feed-forward layers */
     const char *head;      /* "none", "mlm", "classify", "tag", "span", "nsp", "pretraining" */
     const char *pooling;   /* "mean", "cls", "mean+max", …; "none" where no file says it */
     const char *tokenizer; /* "wordpiece", "bpe", "none" */

@@ -18,6 +18,7 @@ typedef struct lt_train_step { /* one line of the log */
     double lr, grad_norm;      /* grad_norm: before clipping */
     int64_t tokens;
     double seconds;
+    double imbalance_tokens, imbalance_cost; /* most over mean of the step's batches; 0: not measured */
 } lt_train_step;
 
 /* How tokens are hidden for masked language modelling; of names NULL is the first, but where that cannot be. */
@@ -65,6 +66,11 @@ typedef struct lt_train_options {
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
     /* what is learned from, and in what form */
+    int64_t batch_cost;         /* as batch_tokens, but a sequence counts what it costs, in tokens without attention; 0: not so */
+    int group;                  /* batches are made of examples of like length, out of so many batches' worth at a time; 0, 1: not so */
+    bool pack;                  /* a batch is so many rows of max_tokens, filled with whole examples */
+    const char *exchange;       /* the batches of an update exchange sequences: by "tokens" or "cost"; "none": not, but it is logged how uneven they are; NULL: neither */
+    int prefetch;               /* steps whose batches are made ahead by a thread of their own; 0: none */
     const char *cache;          /* a folder that keeps what rows became, for other runs over the same; NULL: much data goes to OUT meanwhile, the rest to memory */
     lt_mask_options mask;
 } lt_train_options;

@@ -60,6 +60,10 @@ static void take_data_options(const lt_args *a, lt_train_options *o)
 {
     lt_mask_options *m = &o->mask;
     o->cache = lt_arg_text(a, "cache");
+    o->group = (int)lt_arg_int(a, "group");
+    o->pack = lt_arg_given(a, "pack");
+    o->exchange = lt_arg_text(a, "exchange");
+    o->prefetch = (int)lt_arg_int(a, "prefetch");
     m->unit = lt_arg_text(a, "mask-unit");
     m->count = lt_arg_text(a, "mask-count");
     m->pool = lt_arg_text(a, "mask-pool");
@@ -112,6 +116,10 @@ static bool run_with(lt_cli *cli, bool taught)
         if (lt_arg_given(a, "batch")) return lt_usage(cli, "--batch and --batch-tokens: one of them is expected");
         o.batch_tokens = lt_arg_int(a, "batch-tokens");
     }
+    if ((o.batch_cost = lt_arg_int(a, "batch-cost")) && (lt_arg_given(a, "batch") || lt_arg_given(a, "batch-tokens")))
+        return lt_usage(cli, "--batch, --batch-tokens and --batch-cost: one of them is expected");
+    if (lt_arg_given(a, "pack") && (o.batch_cost || o.batch_tokens || lt_arg_int(a, "group") > 1))
+        return lt_usage(cli, "--pack: a batch is --batch full rows; neither --batch-tokens, --batch-cost nor --group goes with it");
     o.accumulate = (int)lt_arg_int(a, "accumulate");
     o.max_tokens = (int)lt_arg_int(a, "max-tokens");
     o.no_shuffle = lt_arg_given(a, "no-shuffle");
@@ -149,6 +157,11 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
+    {"batch-cost", 0, LT_OPT_INT, "N", "a batch's budget as --batch-tokens, but long sequences count more, by what attention costs; 0: none", "0", NULL, 0, 1e12}, \
+    {"group", 0, LT_OPT_INT, "N", "make batches of examples of like length, out of N batches' worth at a time; 0: as they come", "0", NULL, 0, 1e6}, \
+    {"pack", 0, LT_OPT_FLAG, NULL, "a batch is --batch rows of --max-tokens, filled with whole examples; attention stays within each"}, \
+    {"exchange", 0, LT_OPT_CHOICE, NULL, "deal the sequences of an update's batches out anew, so that these have as many tokens, or cost as much; none: only log how uneven they are", NULL, "none|tokens|cost"}, \
+    {"prefetch", 0, LT_OPT_INT, "N", "steps whose batches are made while an earlier one runs; 0: none", "2", NULL, 0, 60}, \
     {"cache", 0, LT_OPT_FILE, "DIR", "keep the rows' tokens there, in files, for other runs over the same data (much data: in OUT until the run ends)"}, \
     {"mask-rate", 0, LT_OPT_NUM, "P", "mlm: the share of tokens that is hidden", "0.15", NULL, 1e-6, 1}, \
     {"mask-keep", 0, LT_OPT_NUM, "P", "mlm: of those, the share that stays as it is", "0.1", NULL, 0, 1}, \

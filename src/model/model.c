@@ -118,6 +118,7 @@ static bool read_config(lt_ctx *cx, lt_model *m, const lt_model_options *o, cons
     bool done = (*f)->configure(&m->config, e) && lt_quantized_read(&m->config, &m->quantized);
     m->info.layers = e->layers;
     m->info.hidden = e->hidden;
+    m->info.inner = e->inner;
     m->info.heads = e->heads;
     m->info.vocab = e->vocab;
     m->info.max_tokens = e->limit;

@@ -10,7 +10,7 @@
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
-                                            .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10}};
+                                            .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10}, .prefetch = 2};
 /* ---- the run ---- */
 
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
@@ -53,7 +53,8 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_mask_check(cx, &o->mask);
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_mask_check(cx, &o->mask) &&
+           lt_fail_if(cx, o->pack && (o->batch_tokens || o->batch_cost || o->group > 1), LT_ERR_USAGE, "pack: a batch is so many full rows, neither a budget nor grouped");
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */
@@ -141,6 +142,7 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     }
     r->model = lt_model_open(cx, folder ? folder : o->model, &m);
     r->kn = lt_kernels_of(cx, LT_F32);
+    if (r->model) r->cost_scale = 2 * (int64_t)lt_model_about(r->model)->hidden + lt_model_about(r->model)->inner;
     return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r);
 }
 
@@ -164,7 +166,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     result->skipped = r->train.skipped + r->valid.skipped;
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
-    bool good = log && loop(cx, r, log, report, arg, result);
+    bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
     result->steps = r->place.step;
@@ -174,14 +176,15 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
 bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     lt_train_result unused;
-    lt_run r = {.o = o, .order_epoch = -1};
+    lt_run r = {.o = o, .plan.epoch = -1};
     if (!result) result = &unused;
     *result = (lt_train_result){.valid_loss = NAN};
     lt_scope scope = lt_open(cx, NULL);
     const bool good = lt_ok(cx) && train(cx, &r, report, arg, result);
     lt_end(cx, scope);
     lt_params_free(&r);
-    lt_free(r.order);
+    lt_supply_close(r.supply);
+    lt_plan_free(&r.plan);
     lt_distill_close(r.distill);
     lt_model_close(r.model);
     lt_tokenizer_free(r.tokenizer);

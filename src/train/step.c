@@ -32,17 +32,21 @@ static void clear(const lt_run *r, lt_trained *t)
 
 static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
-    const int batches = r->o->accumulate > 1 ? r->o->accumulate : 1;
-    lt_minibatch *b = lt_alloc_array(cx, batches, sizeof *b);
+    const lt_supplied *fed = lt_supply_next(cx, r->supply);
+    if (!fed) return false;
+    const lt_minibatch *b = fed->batch;
+    const int batches = fed->n;
     int64_t counted = 0, sequences = 0;
-    for (int i = 0; b && i < batches; i++) {
-        if (!lt_next_batch(cx, r, &b[i])) return false;
+    r->place.epoch = fed->epoch;
+    r->place.next = fed->next;
+    if (r->o->exchange) lt_measure(r, b, batches, s);
+    for (int i = 0; i < batches; i++) {
         counted += b[i].counted;
         sequences += b[i].batch.seqs->n;
         s->tokens += lt_seqs_rows(b[i].batch.seqs);
     }
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
-    for (int i = 0; b && i < batches; i++) {
+    for (int i = 0; i < batches; i++) {
         if (b[i].counted == 0 && !r->distill) continue;
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], 1 / (double)counted, 1 / (double)sequences);
@@ -51,7 +55,7 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
         lt_tape_end(cx);
         if (!good) return false;
     }
-    return b != NULL;
+    return true;
 }
 
 /* ---- pieces of parameters, for all threads ---- */

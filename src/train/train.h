@@ -104,6 +104,11 @@ typedef struct lt_place { /* where a run stands: all that is needed to go on, be
     int64_t worse;             /* validations since */
 } lt_place;
 
+typedef struct lt_plan { /* of an epoch: its examples in order, and where each batch begins there */
+    int64_t epoch;       /* -1: none yet */
+    int64_t *order, *start, batches, room;
+} lt_plan;
+
 struct lt_run {
     const lt_train_options *o;
     const lt_objective_kind *objective;
@@ -123,8 +128,9 @@ struct lt_run {
     bool goes_on; /* from a checkpoint */
     lt_place place;
     int64_t steps;      /* of the entire run */
-    int64_t *order;     /* examples of this epoch */
-    int64_t order_epoch;
+    lt_plan plan;       /* the supply's while there is one */
+    struct lt_supply *supply;
+    int64_t cost_scale; /* of lt_cost */
 };
 
 /* read.c: all rows of files as examples. */
@@ -134,11 +140,35 @@ typedef bool lt_read_fn(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row
 bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, lt_read_fn *read);
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
-/* batch.c */
-bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b); /* of the training set; moves r->place */
-bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b);
+/* plan.c */
+bool lt_plan_make(lt_ctx *cx, const lt_run *r, lt_plan *p, int64_t epoch); /* of the training set; nothing to do if it is that epoch's already */
+int64_t lt_plan_batch(const lt_plan *p, int64_t begin);                    /* the batch that begins at this place of the order */
+void lt_plan_free(lt_plan *p);
 int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin); /* where the batch that begins there ends */
+/* batch.c */
+/* The batches of a step, from the place p, which moves on. */
+bool lt_next_batches(lt_ctx *cx, const lt_run *r, lt_plan *plan, lt_place *p, lt_minibatch *b, int n);
+bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b);
 int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an error */
+/* exchange.c */
+int64_t lt_cost(const lt_run *r, int64_t n);      /* of a sequence of n tokens */
+int64_t lt_budget(const lt_run *r);               /* of a batch; 0: it is so many sequences */
+int64_t lt_budget_of(const lt_run *r, int64_t n); /* what a sequence takes of it */
+typedef struct lt_share { /* examples of one batch */
+    int64_t *example, n, epoch;
+} lt_share;
+bool lt_exchange(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_share *share, int n); /* new lists, scoped, of the same examples */
+void lt_measure(const lt_run *r, const lt_minibatch *b, int n, lt_train_step *s);             /* how uneven the batches of a step are */
+/* supply.c */
+typedef struct lt_supply lt_supply;
+typedef struct lt_supplied { /* the batches of a step, and where the run stands behind them */
+    lt_minibatch *batch;
+    int n;
+    int64_t epoch, next;
+} lt_supplied;
+lt_supply *lt_supply_open(lt_ctx *cx, lt_run *r); /* from r->place on; the plan of r is its own until it is closed */
+const lt_supplied *lt_supply_next(lt_ctx *cx, lt_supply *f); /* valid until the next call; NULL: an error */
+void lt_supply_close(lt_supply *f);
 /* params.c */
 bool lt_params_gather(lt_ctx *cx, lt_run *r); /* of r->model and r->extra, into r->param */
 void lt_params_free(lt_run *r);
