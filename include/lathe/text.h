@@ -99,6 +99,7 @@ bool lt_rows_next(lt_ctx *cx, lt_rows *rows, lt_row *row); /* false at the end o
 void lt_rows_close(lt_rows *rows);
 /* The row at hand as one of its own: it stays as it is while the rows go on, until they are closed, and any thread may read it, one at a time. */
 bool lt_row_keep(lt_ctx *cx, lt_row *row);
+bool lt_row_is_line(const lt_row *row);  /* of a plain file: a text and nothing else */
 void lt_row_release(lt_row *row); /* of a kept one, before the rows are closed */
 int64_t lt_rows_bytes_total(const lt_rows *rows); /* of all files as stored; 0: unknown (pipes) */
 int64_t lt_rows_bytes_done(const lt_rows *rows);  /* … read so far: progress */

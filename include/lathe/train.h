@@ -66,6 +66,9 @@ typedef struct lt_train_options {
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
     /* what is learned from, and in what form */
+    const char *break_mode;     /* NULL, "row": a row is a text, cut to max_tokens; "none", "complete", "complete-doc": rows are joined to blocks of max_tokens */
+    int pair_copies;            /* nsp, sop: times the texts are gone through, each time paired otherwise */
+    double short_pairs;         /* nsp, sop: the share of pairs that are made shorter than max_tokens, by chance */
     int64_t batch_cost;         /* as batch_tokens, but a sequence counts what it costs, in tokens without attention; 0: not so */
     int group;                  /* batches are made of examples of like length, out of so many batches' worth at a time; 0, 1: not so */
     bool pack;                  /* a batch is so many rows of max_tokens, filled with whole examples */

@@ -60,6 +60,9 @@ static void take_data_options(const lt_args *a, lt_train_options *o)
 {
     lt_mask_options *m = &o->mask;
     o->cache = lt_arg_text(a, "cache");
+    o->break_mode = lt_arg_text(a, "break-mode");
+    o->pair_copies = (int)lt_arg_int(a, "pair-copies");
+    o->short_pairs = lt_arg_num(a, "short-pairs");
     o->group = (int)lt_arg_int(a, "group");
     o->pack = lt_arg_given(a, "pack");
     o->exchange = lt_arg_text(a, "exchange");
@@ -157,6 +160,9 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
+    {"break-mode", 0, LT_OPT_CHOICE, NULL, "mlm: a row is a text, or sentences (rows; an empty one ends a document) are joined to blocks of --max-tokens, broken anywhere, or only between sentences, or there and between documents", "row", "row|none|complete|complete-doc"}, \
+    {"pair-copies", 0, LT_OPT_INT, "N", "nsp, sop: times the texts are gone through, each time paired otherwise", "1", NULL, 1, 1000}, \
+    {"short-pairs", 0, LT_OPT_NUM, "P", "nsp, sop: the share of pairs that are made shorter by chance", "0.1", NULL, 0, 1}, \
     {"batch-cost", 0, LT_OPT_INT, "N", "a batch's budget as --batch-tokens, but long sequences count more, by what attention costs; 0: none", "0", NULL, 0, 1e12}, \
     {"group", 0, LT_OPT_INT, "N", "make batches of examples of like length, out of N batches' worth at a time; 0: as they come", "0", NULL, 0, 1e6}, \
     {"pack", 0, LT_OPT_FLAG, NULL, "a batch is --batch rows of --max-tokens, filled with whole examples; attention stays within each"}, \

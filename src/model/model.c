@@ -255,6 +255,7 @@ void lt_model_close(lt_model *m)
     lt_stack_free(&m->stack);
     lt_head_free(&m->pooler);
     lt_head_free(&m->head);
+    lt_head_free(&m->also);
     lt_weights_close(m->weights);
     lt_free(m->spare);
     lt_tokenizer_free(m->tokenizer);

@@ -49,3 +49,9 @@ void lt_row_release(lt_row *row)
     lt_free(k);
     row->impl = NULL;
 }
+
+bool lt_row_is_line(const lt_row *row)
+{
+    const lt_rows *r = row->impl;
+    return r->reader == &lt_reader_lines;
+}

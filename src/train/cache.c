@@ -19,7 +19,7 @@ typedef struct header {
     char magic[16];
     uint64_t key[2];
     uint32_t version, has_types, has_labels, names;
-    int64_t n, tokens, skipped;
+    int64_t n, tokens, skipped, cut;
     uint64_t table, name_bytes, size; /* offset of the table, names behind it, all of the file */
     uint64_t table_sum, sum;          /* of table and names; of the header before this */
 } header;
@@ -225,7 +225,7 @@ bool lt_cache_finish(lt_ctx *cx, lt_examples *e)
 {
     lt_cache *c = e->file;
     header h = {.key = {c->key.a, c->key.b}, .version = VERSION, .has_types = c->has_types, .has_labels = c->has_labels, .names = (uint32_t)e->names,
-                .n = e->n, .tokens = e->tokens, .skipped = e->skipped};
+                .n = e->n, .tokens = e->tokens, .skipped = e->skipped, .cut = e->cut};
     memcpy(h.magic, magic, sizeof magic);
     lt_scope scope = lt_open(cx, NULL);
     bool good = write_table(cx, e, &h);
@@ -318,6 +318,7 @@ static bool take_over(lt_ctx *cx, lt_examples *e, lt_cache *c, const header *h)
     e->n = h->n;
     e->tokens = h->tokens;
     e->skipped = h->skipped;
+    e->cut = h->cut;
     c->has_types = h->has_types;
     c->has_labels = h->has_labels;
     return take_names(cx, e, h);

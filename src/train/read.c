@@ -78,7 +78,7 @@ static bool take_part(lt_ctx *cx, lt_examples *e, lt_examples *p)
     if (good && e->open && p->names) good = lt_examples_renumber(cx, p, now);
     for (int64_t i = 0; good && i < p->n; i++) {
         const lt_example *x = &p->at[i];
-        good = lt_examples_add(cx, e, p->ids + x->begin, p->types ? p->types + x->begin : NULL, p->labels ? p->labels + x->begin : NULL, x->n, x->label, x->number);
+        good = lt_examples_add(cx, e, p->ids ? p->ids + x->begin : NULL, p->types ? p->types + x->begin : NULL, p->labels ? p->labels + x->begin : NULL, x->n, x->label, x->number);
     }
     e->skipped += p->skipped;
     return good;
@@ -199,6 +199,19 @@ static const char *cache_folder(lt_ctx *cx, const lt_run *r, const char *const *
     return much && lt_checkpoint_begin(cx, o->out, r->goes_on) ? o->out : NULL;
 }
 
+/* Into e, wherever that is. Sentences that are to be joined go by a store of their own, to a file too if there is a folder. */
+static bool read_into(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, const char *folder)
+{
+    if (!lt_reads_sentences(r)) return lt_read_rows(cx, r, e, files, n, r->objective->read);
+    lt_examples s = {0};
+    const char *path = folder ? lt_sprintf(cx, "%s/sentences.cache", folder) : NULL;
+    const bool good = (!folder || (path && lt_cache_begin(cx, &s, path, (lt_cache_key){0}, r->vocab, false))) && lt_read_rows(cx, r, &s, files, n, lt_sentence_read) &&
+                      (!folder || lt_cache_finish(cx, &s)) && lt_sentences_join(cx, r, &s, e);
+    e->skipped += s.skipped;
+    lt_examples_free(&s);
+    return good;
+}
+
 static bool read_to_file(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, const char *folder, bool again)
 {
     lt_cache_key key = {0};
@@ -206,7 +219,7 @@ static bool read_to_file(lt_ctx *cx, lt_run *r, lt_examples *e, const char *cons
     if (again && !lt_cache_key_of(cx, r, e, files, n, &key)) return false;
     char *path = lt_sprintf(cx, "%s/tokens-%016" PRIx64 "%016" PRIx64 ".cache", folder, key.a, key.b);
     if (!path || (again && !lt_cache_open(cx, e, path, key, r->vocab, &found)) || found) return path && lt_ok(cx);
-    return lt_cache_begin(cx, e, path, key, r->vocab, again) && lt_read_rows(cx, r, e, files, n, r->objective->read) && lt_cache_finish(cx, e);
+    return lt_cache_begin(cx, e, path, key, r->vocab, again) && read_into(cx, r, e, files, n, folder) && lt_cache_finish(cx, e);
 }
 
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n)
@@ -214,6 +227,6 @@ bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
     bool again;
     const char *folder = cache_folder(cx, r, files, n, &again);
     if (!lt_ok(cx)) return false;
-    const bool good = folder ? read_to_file(cx, r, e, files, n, folder, again) : lt_read_rows(cx, r, e, files, n, r->objective->read);
+    const bool good = folder ? read_to_file(cx, r, e, files, n, folder, again) : read_into(cx, r, e, files, n, NULL);
     return good && lt_fail_if(cx, e->n == 0, LT_ERR_INPUT, "%s: no row to learn from (%" PRId64 " left out as empty)", n ? files[0] : "-", e->skipped);
 }

@@ -47,7 +47,7 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
     }
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
     for (int i = 0; i < batches; i++) {
-        if (b[i].counted == 0 && !r->distill) continue;
+        if (b[i].counted == 0 && !r->distill && !r->objective->also) continue;
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], 1 / (double)counted, 1 / (double)sequences);
         const bool good = loss && lt_backward(cx, loss, NULL);

@@ -21,7 +21,7 @@ typedef struct lt_examples { /* in file order; in memory, or in a file that is w
     lt_example *at;
     int32_t *ids, *types, *labels; /* pools, unless there is a file; types and labels NULL until one is needed; labels < 0: not counted */
     int64_t n, room, tokens, token_room;
-    int64_t skipped;
+    int64_t skipped, cut; /* rows left out; sentences longer than a block, cut up */
     char **name; /* labels of sequences by number, owned */
     int names;
     bool open;   /* new names may be added */
@@ -50,6 +50,12 @@ typedef struct lt_minibatch { /* scoped */
 
 typedef struct lt_run lt_run;
 
+typedef struct lt_joined { /* tokens of one or more sentences, and special ones */
+    const int32_t *ids, *types; /* types NULL: all 0 */
+    const uint8_t *special;     /* which are */
+    int32_t n, label;           /* of pairs: 1 where they are no neighbours, else 0; -1: no pair */
+} lt_joined;
+
 typedef struct lt_objective_kind {
     lt_kind is;
     const char *head; /* what has to stand on the encoder; NULL: what the config says */
@@ -61,10 +67,17 @@ typedef struct lt_objective_kind {
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* Further losses, factor · Σ over the batch's sequences; NULL: none. */
+    lt_tensor *(*also)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* One block of text that sentences were joined to becomes an example; NULL: rows cannot be joined. */
+    bool (*block)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *block);
+    bool pairs;  /* its examples are pairs of neighbouring texts, made of documents; */
+    bool swaps;  /* wrong ones are in wrong order, else the second is of another document */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp,
+    lt_objective_mlm_sop;
 
 typedef struct lt_trained { /* one parameter */
     lt_param *param;
@@ -140,6 +153,11 @@ typedef bool lt_read_fn(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row
 bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, lt_read_fn *read);
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+/* sentences.c: rows as sentences of documents: their tokens without special ones, and an example of no tokens behind each document. */
+bool lt_reads_sentences(const lt_run *r);
+bool lt_sentence_read(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+bool lt_sentences_join(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e); /* to blocks or pairs */
+bool lt_pairs_make(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e);     /* pairs.c */
 /* plan.c */
 bool lt_plan_make(lt_ctx *cx, const lt_run *r, lt_plan *p, int64_t epoch); /* of the training set; nothing to do if it is that epoch's already */
 int64_t lt_plan_batch(const lt_plan *p, int64_t begin);                    /* the batch that begins at this place of the order */

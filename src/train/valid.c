@@ -38,7 +38,7 @@ bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
         for (int64_t i = begin; which && i < end; i++) which[i - begin] = i;
         lt_minibatch b;
         lt_tensor *sum = NULL;
-        const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), 0, &b) && (b.counted || r->distill);
+        const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), 0, &b) && (b.counted || r->distill || r->objective->also);
         const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
         if (there && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
         if (sum) loss += lt_number(sum);

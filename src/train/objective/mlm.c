@@ -15,6 +15,16 @@ static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
     return labels && lt_examples_add(cx, e, c->ids, c->types, labels, c->n, -1, NAN);
 }
 
+bool lt_mask_block(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *x)
+{
+    lt_scope scope = lt_open(cx, NULL);
+    int32_t *labels = lt_alloc_array(cx, x->n, sizeof *labels);
+    for (int32_t i = 0; labels && i < x->n; i++) labels[i] = x->special[i] ? -100 : 0;
+    const bool good = labels && lt_examples_add(cx, e, x->ids, x->types, labels, x->n, x->label, NAN);
+    lt_end(cx, scope);
+    return good;
+}
+
 bool lt_mask_prepare(lt_ctx *cx, lt_run *r)
 {
     r->masker = lt_masker_new(cx, &r->o->mask, r->tokenizer, r->o->model, r->vocab, r->o->seed);
@@ -36,6 +46,7 @@ const lt_objective_kind lt_objective_mlm = {
     .is = {"objective", "mlm", "masked language modelling: 15 % of the tokens, masked anew each epoch", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "mlm",
     .read = read_row,
+    .block = lt_mask_block,
     .prepare = lt_mask_prepare,
     .target = lt_mask_batch,
     .loss = lt_loss_of_tokens,
