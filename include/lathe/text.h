@@ -54,6 +54,10 @@ bool lt_decode(lt_ctx *cx, const lt_tokenizer *t, const int32_t *ids, int32_t n,
 /* The kinds of parts this build knows, for `lathe list`: models, normalizers, pre-tokenizers, post-processors, decoders. */
 const lt_kind *const *lt_text_kinds(int *n);
 
+/* How rows of files are written (see lt_rows_open). */
+typedef enum { LT_ROWS_AUTO, LT_ROWS_LINES, LT_ROWS_JSONL, LT_ROWS_CSV, LT_ROWS_TSV, LT_ROWS_CONLL, LT_ROWS_FORMATS } lt_rows_format;
+lt_rows_format lt_rows_format_named(const char *name); /* "auto", "lines", …; LT_ROWS_FORMATS: not known */
+
 /* ---- training tokenizers --------------------------------------------------------------------------------------- */
 
 typedef struct lt_tokenizer_train_options {
@@ -61,6 +65,7 @@ typedef struct lt_tokenizer_train_options {
     const char *const *files;     /* rows with a column "text"; none: standard input */
     int n_files;
     const char *columns;          /* as in lt_rows_options */
+    lt_rows_format format;
     const char *out;              /* a folder: gets tokenizer.json and tokenizer_config.json */
     int32_t vocab_size;           /* exactly so many entries, special ones and alphabet included */
     int64_t min_frequency;        /* a rarer pair is not merged */
@@ -79,12 +84,12 @@ bool lt_tokenizer_train(lt_ctx *cx, const lt_tokenizer_train_options *options, l
 /* ---- rows of files --------------------------------------------------------------------------------------------- */
 
 /* Reads files row by row in bounded memory: one text per line, or by the ending .jsonl (also .ndjson; an object a line), .json
- * (one array of objects), .tsv, .csv (RFC 4180, a header names the columns), any of them .gz or .zst; "-" is standard input. */
+ * (one array of objects), .tsv, .csv (RFC 4180, a header names the columns), .conll, .conllu (a token a line, an empty line behind a sentence: columns
+ * "words" and "tags"), any of them .gz or .zst; "-" is standard input. */
 typedef struct lt_rows lt_rows;
-typedef enum { LT_ROWS_AUTO, LT_ROWS_LINES, LT_ROWS_JSONL, LT_ROWS_CSV, LT_ROWS_TSV } lt_rows_format;
 typedef struct lt_rows_options {
     lt_rows_format format;
-    const char *columns; /* "text=sentence,label=class": our name = the file's; NULL: none renamed */
+    const char *columns; /* "text=sentence,label=class": our name = the file's; numbers count columns from 1 in .csv and .tsv without a header; NULL: none renamed */
     bool ids;            /* each line is a JSON array of token ids: the row has one value named "ids" */
     size_t max_line;     /* bytes; a longer line is an error; 0: 64 MiB */
 } lt_rows_options;

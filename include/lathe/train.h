@@ -42,6 +42,7 @@ typedef struct lt_train_options {
     const char *valid;          /* a file of rows; NULL: none */
     bool ids;                   /* each line of a plain file is a JSON array of ids */
     const char *columns;        /* as of lt_rows_options */
+    lt_rows_format format;
     bool random;                /* new weights: only the model's config and tokenizer are taken */
     int64_t steps, epochs;      /* steps 0: by epochs; both 0: one epoch */
     int batch;                  /* sequences of a batch, or … */

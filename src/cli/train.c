@@ -110,6 +110,7 @@ static bool run_with(lt_cli *cli, bool taught)
     o.valid = lt_arg_text(a, "valid");
     o.ids = lt_arg_given(a, "ids");
     o.columns = lt_arg_text(a, "columns");
+    o.format = lt_rows_format_named(lt_arg_text(a, "format"));
     o.random = lt_arg_given(a, "init");
     o.steps = lt_arg_int(a, "steps");
     o.epochs = lt_arg_int(a, "epochs");

@@ -24,6 +24,8 @@ static const lt_rows_reader *by_ending(const char *path)
                  {".ndjson", &lt_reader_jsonl},
                  {".json", &lt_reader_json},
                  {".csv", &lt_reader_csv},
+                 {".conll", &lt_reader_conll},
+                 {".conllu", &lt_reader_conll},
                  {".tsv", &lt_reader_tsv}};
     const lt_codec *codec = lt_codec_of(path);
     size_t n = strlen(path) - (codec ? strlen(codec->ending) : 0);
@@ -48,9 +50,19 @@ static const lt_rows_reader *choose_reader(const lt_rows *r, const char *path)
         return &lt_reader_csv;
     case LT_ROWS_TSV:
         return &lt_reader_tsv;
+    case LT_ROWS_CONLL:
+        return &lt_reader_conll;
     default:
         return by_ending(path);
     }
+}
+
+lt_rows_format lt_rows_format_named(const char *name)
+{
+    static const char *const names[LT_ROWS_FORMATS] = {"auto", "lines", "jsonl", "csv", "tsv", "conll"};
+    int i = 0;
+    while (i < LT_ROWS_FORMATS && (!name || strcmp(names[i], name) != 0)) i++;
+    return (lt_rows_format)i;
 }
 
 /* ---- opening and closing ---- */

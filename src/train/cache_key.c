@@ -103,7 +103,7 @@ bool lt_cache_key_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const ch
     mix_text(&k, r->o->columns);
     mix_text(&k, r->o->break_mode);
     const bool pairs = r->objective->pairs;
-    const int64_t numbers[] = {r->o->ids,       r->limit, r->vocab, e->open, e->names, pairs ? r->o->pair_copies : 0, pairs ? (int64_t)(r->o->short_pairs * 1e9) : 0,
+    const int64_t numbers[] = {r->o->format,  r->o->ids,       r->limit, r->vocab, e->open, e->names, pairs ? r->o->pair_copies : 0, pairs ? (int64_t)(r->o->short_pairs * 1e9) : 0,
                                pairs ? (int64_t)r->o->seed : 0};
     mix_bytes(&k, numbers, sizeof numbers);
     for (int i = 0; i < e->names; i++) mix_text(&k, e->name[i]);

@@ -158,7 +158,7 @@ static bool read_rows(lt_ctx *cx, reading *g, lt_rows *rows)
 
 bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, lt_read_fn *read)
 {
-    lt_rows *rows = lt_rows_open(cx, files, n, &(lt_rows_options){.columns = r->o->columns, .ids = r->o->ids});
+    lt_rows *rows = lt_rows_open(cx, files, n, &(lt_rows_options){.columns = r->o->columns, .ids = r->o->ids, .format = r->o->format});
     reading g = {r, e, read, rows ? lt_new(cx, PARTS, sizeof(part)) : NULL};
     lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
     const bool good = g.part && read_rows(cx, &g, rows);
