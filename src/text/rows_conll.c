@@ -9,6 +9,8 @@
 
 #include "text/rows.h"
 
+enum { MOST_TOKENS = 1 << 20 }; /* of a sentence: they take more memory than bytes of the file */
+
 typedef struct columns { /* of a line */
     const char *at[64];
     size_t size[64];
@@ -109,7 +111,8 @@ static lt_rows_result take_token(lt_ctx *cx, lt_rows *r, const columns *c, sente
     s->tagged = tag != word;
     s->n++;
     r->token_columns = c->n;
-    return s->words.size + s->tags.size <= r->options.max_line || lt_rows_too_long(cx, r) ? LT_ROWS_GOT : LT_ROWS_ERROR;
+    const bool small = s->n < MOST_TOKENS && s->words.size + s->tags.size <= r->options.max_line;
+    return small || lt_rows_too_long(cx, r) ? LT_ROWS_GOT : LT_ROWS_ERROR;
 }
 
 /* The sentence as the JSON object that a row of JSON Lines would be, under the names that --columns looks for. */

@@ -48,6 +48,9 @@ for i in "${!texts[@]}"; do
 done
 { printf '\006'; printf '%b' "${texts[0]}" | gzip -n; } >"$out/rows/gz"
 { printf '\007'; printf '%b' "${texts[3]}" | gzip -n; } >"$out/rows/csv-gz"
+{ printf '\012'; printf '# a comment\nEU\tB-ORG\n#\tO\n\t\n-DOCSTART- -X- O\n\nword O\n'; } >"$out/rows/conll"
+{ printf '\013'; printf '# text = a\n1-2\tab\t_\tX\n1\ta\t_\tDET\n'; } >"$out/rows/conllu"
+{ printf '\204'; printf '1\ta\tb\n2\tc\n'; } >"$out/rows/numbered"
 if command -v zstd >/dev/null; then
     { printf '\010'; printf '%b' "${texts[0]}" | zstd -q; } >"$out/rows/zst"
     { printf '\011'; printf '%b' "${texts[1]}" | zstd -q; } >"$out/rows/jsonl-zst"
