@@ -82,6 +82,7 @@ extern const lt_train_options lt_train_defaults;
 
 typedef struct lt_train_result {
     int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
+    int64_t cut;                      /* sentences longer than a block */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
     bool finished_before;             /* there was nothing left to do */
 } lt_train_result;

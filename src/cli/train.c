@@ -23,6 +23,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
         lt_json_member_int(s, "steps", r->steps);
         lt_json_member_int(s, "examples", r->examples);
         lt_json_member_int(s, "skipped", r->skipped);
+        if (r->cut) lt_json_member_int(s, "cut", r->cut);
         lt_str_puts(s, ",\"loss\":");
         lt_json_put_double(s, r->loss);
         if (!isnan(r->valid_loss)) {
@@ -34,6 +35,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
         lt_str_printf(s, "%lld steps over %lld examples; loss %.4f", (long long)r->steps, (long long)r->examples, r->loss);
         if (!isnan(r->valid_loss)) lt_str_printf(s, ", %.4f in validation", r->valid_loss);
         if (r->skipped) lt_str_printf(s, "; %lld rows were empty and left out", (long long)r->skipped);
+        if (r->cut) lt_str_printf(s, "; %lld sentences were longer than a block and cut up", (long long)r->cut);
         lt_str_puts(s, "\n");
     }
     return lt_print_due(&cli->out);

@@ -166,6 +166,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     if (from && !lt_checkpoint_load(cx, r, from)) return false;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
+    result->cut = r->train.cut + r->valid.cut;
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result);

@@ -98,7 +98,7 @@ static bool pair_of(lt_ctx *cx, pairing *p, int64_t d, int64_t begin, int64_t en
     if (!gather(cx, p, begin, cut, p->a, room, &n)) return false;
     if (p->r->objective->swaps) {
         const bool swap = by_chance(p, 0.5);
-        if (cut == end) return p->e->skipped++, true; /* one sentence has no order */
+        if (cut == end) return p->e->skipped++, true;
         return gather(cx, p, cut, end, p->b, room, &m) && (swap ? emit(cx, p, p->b, m, p->a, n, true) : emit(cx, p, p->a, n, p->b, m, false));
     }
     if (cut < end && !by_chance(p, 0.5)) return gather(cx, p, cut, end, p->b, room, &m) && emit(cx, p, p->a, n, p->b, m, false);
@@ -117,7 +117,8 @@ static bool pairs_of(lt_ctx *cx, pairing *p, int64_t d)
     for (int64_t i = first; i < p->end[d]; i++) {
         const int32_t size = p->s->at[i].n;
         length = size < target - length ? length + size : target;
-        if (i + 1 < p->end[d] && length < target) continue;
+        const bool enough = length >= target && (i > first || !p->r->objective->swaps); /* one sentence has no order */
+        if (i + 1 < p->end[d] && !enough) continue;
         int64_t unused;
         if (!lt_ok(cx) || !pair_of(cx, p, d, first, i + 1, target, room, &unused)) return false;
         i -= unused;
