@@ -1,5 +1,5 @@
-/* Examples: rows as tokens and targets, in memory or in a file (cache.c), to be reached in any order. */
-#include "train/cache.h"
+/* Examples: rows as tokens and targets, in memory or in a file (store.c), to be reached in any order. */
+#include "train/store.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static void put(int32_t *pool, int64_t at, const int32_t *from, int32_t n)
 
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number)
 {
-    if (e->file) return lt_cache_add(cx, e, (lt_example){.n = n, .label = label, .number = number}, ids, types, labels);
+    if (e->store) return lt_store_add(cx, e, (lt_example){.n = n, .label = label, .number = number}, ids, types, labels);
     if (e->n == e->room) {
         lt_example *at = lt_resize(cx, e->at, e->room ? 2 * e->room : 256, sizeof *at);
         if (!at) return false;
@@ -58,22 +58,22 @@ static void get(const int32_t *pool, const lt_example *x, int32_t *to)
 
 bool lt_example_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels)
 {
-    if (e->file) return lt_cache_read(cx, e, i, ids, types, labels);
+    if (e->store) return lt_store_read(cx, e, i, ids, types, labels);
     get(e->ids, &e->at[i], ids);
     get(e->types, &e->at[i], types);
     get(e->labels, &e->at[i], labels);
     return true;
 }
 
-bool lt_examples_have_types(const lt_examples *e) { return e->file ? lt_cache_has_types(e->file) : e->types != NULL; }
-bool lt_examples_have_labels(const lt_examples *e) { return e->file ? lt_cache_has_labels(e->file) : e->labels != NULL; }
+bool lt_examples_have_types(const lt_examples *e) { return e->store ? lt_store_has_types(e->store) : e->types != NULL; }
+bool lt_examples_have_labels(const lt_examples *e) { return e->store ? lt_store_has_labels(e->store) : e->labels != NULL; }
 
 void lt_examples_free(lt_examples *e)
 {
     for (int i = 0; i < e->names; i++) lt_free(e->name[i]);
     lt_free(e->name);
-    if (!e->file) lt_free(e->at);
-    lt_cache_close(e->file);
+    if (!e->store) lt_free(e->at);
+    lt_store_close(e->store);
     lt_free(e->ids);
     lt_free(e->types);
     lt_free(e->labels);
@@ -116,7 +116,7 @@ bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now)
         if (e->at[i].label >= 0) e->at[i].label = now[e->at[i].label];
     for (int64_t i = 0; e->labels && i < e->tokens; i++)
         if (e->labels[i] >= 0) e->labels[i] = now[e->labels[i]];
-    return !e->file || lt_cache_relabel(cx, e->file, now, e->names);
+    return !e->store || lt_store_relabel(cx, e->store, now, e->names);
 }
 
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e)

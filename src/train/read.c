@@ -1,6 +1,6 @@
 /* Rows become examples: cut in order by one thread, made into tokens by all of them, taken up in order. So examples and labels are numbered as if one
- * row came after the other, with any number of threads. What is too much for memory, or wanted again, goes to a file (cache.c). */
-#include "train/cache.h"
+ * row came after the other, with any number of threads. What is too much for memory, or wanted again, goes to a file (store.c). */
+#include "train/store.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -205,8 +205,8 @@ static bool read_into(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
     if (!lt_reads_sentences(r)) return lt_read_rows(cx, r, e, files, n, r->objective->read);
     lt_examples s = {0};
     const char *path = folder ? lt_sprintf(cx, "%s/sentences.cache", folder) : NULL;
-    const bool good = (!folder || (path && lt_cache_begin(cx, &s, path, (lt_cache_key){0}, r->vocab, false))) && lt_read_rows(cx, r, &s, files, n, lt_sentence_read) &&
-                      (!folder || lt_cache_finish(cx, &s)) && lt_sentences_join(cx, r, &s, e);
+    const bool good = (!folder || (path && lt_store_begin(cx, &s, path, (lt_store_key){0}, r->vocab, false))) && lt_read_rows(cx, r, &s, files, n, lt_sentence_read) &&
+                      (!folder || lt_store_finish(cx, &s)) && lt_sentences_join(cx, r, &s, e);
     e->skipped += s.skipped;
     lt_examples_free(&s);
     return good;
@@ -214,12 +214,12 @@ static bool read_into(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
 
 static bool read_to_file(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, const char *folder, bool again)
 {
-    lt_cache_key key = {0};
+    lt_store_key key = {0};
     bool found = false;
-    if (again && !lt_cache_key_of(cx, r, e, files, n, &key)) return false;
+    if (again && !lt_store_key_of(cx, r, e, files, n, &key)) return false;
     char *path = lt_sprintf(cx, "%s/tokens-%016" PRIx64 "%016" PRIx64 ".cache", folder, key.a, key.b);
-    if (!path || (again && !lt_cache_open(cx, e, path, key, r->vocab, &found)) || found) return path && lt_ok(cx);
-    return lt_cache_begin(cx, e, path, key, r->vocab, again) && read_into(cx, r, e, files, n, folder) && lt_cache_finish(cx, e);
+    if (!path || (again && !lt_store_open(cx, e, path, key, r->vocab, &found)) || found) return path && lt_ok(cx);
+    return lt_store_begin(cx, e, path, key, r->vocab, again) && read_into(cx, r, e, files, n, folder) && lt_store_finish(cx, e);
 }
 
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n)

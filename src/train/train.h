@@ -16,7 +16,7 @@ typedef struct lt_example {
     uint8_t id_width, type_width, label_width, unused;
 } lt_example;
 
-typedef struct lt_cache lt_cache;
+typedef struct lt_store lt_store;
 typedef struct lt_examples { /* in file order; in memory, or in a file that is written once */
     lt_example *at;
     int32_t *ids, *types, *labels; /* pools, unless there is a file; types and labels NULL until one is needed; labels < 0: not counted */
@@ -25,7 +25,7 @@ typedef struct lt_examples { /* in file order; in memory, or in a file that is w
     char **name; /* labels of sequences by number, owned */
     int names;
     bool open;   /* new names may be added */
-    lt_cache *file; /* where the tokens are; NULL: in memory */
+    lt_store *store; /* where the tokens are; NULL: in memory */
 } lt_examples;
 /* The tokens of the i-th, wherever they are; types and labels may be NULL, and are zeros where it has none. */
 bool lt_example_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels);

@@ -1,7 +1,7 @@
 /* Examples in a file. A header; the examples' tokens one behind another, each in as few bytes as its numbers need, with a checksum; a table of where they
  * are, which is mapped; the names of labels. Tokens are read where they are wanted, so memory holds the table alone, whose pages the system may take
  * back. What the file says is checked before it is used: a file that is cut or damaged is made anew, one that is damaged meanwhile is an error. */
-#include "train/cache.h"
+#include "train/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ typedef struct header {
 } header;
 static const char magic[16] = "lathe tokens\n";
 
-struct lt_cache {
+struct lt_store {
     char *path;
     int32_t vocab;
     bool has_types, has_labels;
@@ -36,7 +36,7 @@ struct lt_cache {
     lt_example *waiting;
     int n_waiting;
     uint64_t at;
-    lt_cache_key key;
+    lt_store_key key;
     bool keep;
     uint64_t sum;
 
@@ -65,7 +65,7 @@ static uint64_t sum_of(uint64_t sum, const void *bytes, size_t n)
 
 static uint64_t sum_of_header(const header *h) { return sum_of(1, h, offsetof(header, sum)); }
 
-void lt_cache_close(lt_cache *c)
+void lt_store_close(lt_store *c)
 {
     if (!c) return;
     lt_out_abort(c->out);
@@ -78,14 +78,14 @@ void lt_cache_close(lt_cache *c)
     lt_free(c);
 }
 
-static lt_cache *cache_new(lt_ctx *cx, const char *path, int32_t vocab)
+static lt_store *store_new(lt_ctx *cx, const char *path, int32_t vocab)
 {
-    lt_cache *c = lt_new(cx, 1, sizeof *c);
+    lt_store *c = lt_new(cx, 1, sizeof *c);
     if (!c) return NULL;
     c->fd = c->table = -1;
     c->vocab = vocab;
     if ((c->path = lt_strdup(cx, path))) return c;
-    lt_cache_close(c);
+    lt_store_close(c);
     return NULL;
 }
 
@@ -141,9 +141,9 @@ static int open_nameless(const char *path)
     return fd;
 }
 
-bool lt_cache_begin(lt_ctx *cx, lt_examples *e, const char *path, lt_cache_key key, int32_t vocab, bool keep)
+bool lt_store_begin(lt_ctx *cx, lt_examples *e, const char *path, lt_store_key key, int32_t vocab, bool keep)
 {
-    lt_cache *c = e->file = cache_new(cx, path, vocab);
+    lt_store *c = e->store = store_new(cx, path, vocab);
     if (!c || !(c->waiting = lt_new(cx, WAITING, sizeof *c->waiting)) || !(c->out = lt_out_open(cx, path))) return false;
     c->key = key;
     c->keep = keep;
@@ -152,7 +152,7 @@ bool lt_cache_begin(lt_ctx *cx, lt_examples *e, const char *path, lt_cache_key k
     return ((c->table = open_nameless(path)) >= 0 || io_error(cx, path)) && lt_out_write(c->out, &(header){.magic = ""}, sizeof(header));
 }
 
-static bool write_all(lt_ctx *cx, const lt_cache *c, const void *bytes, size_t n)
+static bool write_all(lt_ctx *cx, const lt_store *c, const void *bytes, size_t n)
 {
     for (const char *p = bytes; n;) {
         const ssize_t wrote = write(c->table, p, n);
@@ -162,7 +162,7 @@ static bool write_all(lt_ctx *cx, const lt_cache *c, const void *bytes, size_t n
     return true;
 }
 
-static bool flush_table(lt_ctx *cx, lt_cache *c)
+static bool flush_table(lt_ctx *cx, lt_store *c)
 {
     const size_t bytes = (size_t)c->n_waiting * sizeof *c->waiting;
     c->sum = sum_of(c->sum, c->waiting, bytes);
@@ -170,9 +170,9 @@ static bool flush_table(lt_ctx *cx, lt_cache *c)
     return write_all(cx, c, c->waiting, bytes);
 }
 
-bool lt_cache_add(lt_ctx *cx, lt_examples *e, lt_example x, const int32_t *ids, const int32_t *types, const int32_t *labels)
+bool lt_store_add(lt_ctx *cx, lt_examples *e, lt_example x, const int32_t *ids, const int32_t *types, const int32_t *labels)
 {
-    lt_cache *c = e->file;
+    lt_store *c = e->store;
     c->has_types |= types != NULL;
     c->has_labels |= labels != NULL;
     x.begin = (int64_t)c->at;
@@ -201,7 +201,7 @@ bool lt_cache_add(lt_ctx *cx, lt_examples *e, lt_example x, const int32_t *ids, 
 /* The table behind the tokens, and the names behind that. */
 static bool write_table(lt_ctx *cx, lt_examples *e, header *h)
 {
-    lt_cache *c = e->file;
+    lt_store *c = e->store;
     uint8_t *buffer = lt_alloc(cx, PAGE);
     if (!buffer || !flush_table(cx, c)) return false;
     memset(buffer, 0, PAGE);
@@ -221,9 +221,9 @@ static bool write_table(lt_ctx *cx, lt_examples *e, header *h)
     return good;
 }
 
-bool lt_cache_finish(lt_ctx *cx, lt_examples *e)
+bool lt_store_finish(lt_ctx *cx, lt_examples *e)
 {
-    lt_cache *c = e->file;
+    lt_store *c = e->store;
     header h = {.key = {c->key.a, c->key.b}, .version = VERSION, .has_types = c->has_types, .has_labels = c->has_labels, .names = (uint32_t)e->names,
                 .n = e->n, .tokens = e->tokens, .skipped = e->skipped, .cut = e->cut};
     memcpy(h.magic, magic, sizeof magic);
@@ -240,13 +240,13 @@ bool lt_cache_finish(lt_ctx *cx, lt_examples *e)
     else lt_out_abort(out);
     if (!good) return false;
     char *path = lt_strdup(cx, c->path);
-    const lt_cache_key key = c->key;
+    const lt_store_key key = c->key;
     const bool keep = c->keep;
     const int32_t vocab = c->vocab;
     const bool open = e->open;
     bool found = false;
     lt_examples_free(e);
-    good = path && lt_cache_open(cx, e, path, key, vocab, &found) && lt_fail_if(cx, !found, LT_ERR_IO, "%s: is not what was just written", path);
+    good = path && lt_store_open(cx, e, path, key, vocab, &found) && lt_fail_if(cx, !found, LT_ERR_IO, "%s: is not what was just written", path);
     e->open = open;
     if (path && !keep) unlink(path);
     lt_free(path);
@@ -255,7 +255,7 @@ bool lt_cache_finish(lt_ctx *cx, lt_examples *e)
 
 /* ---- reading ---- */
 
-static bool read_at(lt_ctx *cx, const lt_cache *c, void *to, size_t n, uint64_t at)
+static bool read_at(lt_ctx *cx, const lt_store *c, void *to, size_t n, uint64_t at)
 {
     for (char *p = to; n;) {
         const ssize_t got = pread(c->fd, p, n, (off_t)at);
@@ -266,7 +266,7 @@ static bool read_at(lt_ctx *cx, const lt_cache *c, void *to, size_t n, uint64_t 
     return true;
 }
 
-static bool header_fits(const header *h, uint64_t size, lt_cache_key key)
+static bool header_fits(const header *h, uint64_t size, lt_store_key key)
 {
     return memcmp(h->magic, magic, sizeof magic) == 0 && h->version == VERSION && h->sum == sum_of_header(h) && h->key[0] == key.a && h->key[1] == key.b &&
            h->size == size && h->n >= 0 && h->table >= sizeof *h && h->table % PAGE == 0 && h->table <= size && (uint64_t)h->n <= (size - h->table) / sizeof(lt_example) &&
@@ -275,7 +275,7 @@ static bool header_fits(const header *h, uint64_t size, lt_cache_key key)
 
 static bool known_width(int w) { return w == 0 || w == 1 || w == 2 || w == 4; }
 
-static bool table_fits(const lt_cache *c, const header *h)
+static bool table_fits(const lt_store *c, const header *h)
 {
     const lt_example *at = c->map;
     int64_t tokens = 0;
@@ -292,7 +292,7 @@ static bool table_fits(const lt_cache *c, const header *h)
 
 static bool take_names(lt_ctx *cx, lt_examples *e, const header *h)
 {
-    const char *p = (const char *)e->file->map + (size_t)h->n * sizeof(lt_example), *end = p + h->name_bytes;
+    const char *p = (const char *)e->store->map + (size_t)h->n * sizeof(lt_example), *end = p + h->name_bytes;
     const bool open = e->open;
     e->open = true;
     for (uint32_t i = 0; i < h->names && p < end; i++) {
@@ -304,7 +304,7 @@ static bool take_names(lt_ctx *cx, lt_examples *e, const header *h)
     return p == end;
 }
 
-static bool take_over(lt_ctx *cx, lt_examples *e, lt_cache *c, const header *h)
+static bool take_over(lt_ctx *cx, lt_examples *e, lt_store *c, const header *h)
 {
     c->map_bytes = (size_t)h->n * sizeof(lt_example) + h->name_bytes;
     if (c->map_bytes) c->map = mmap(NULL, c->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, c->fd, (off_t)h->table);
@@ -313,7 +313,7 @@ static bool take_over(lt_ctx *cx, lt_examples *e, lt_cache *c, const header *h)
     const bool open = e->open;
     lt_examples_free(e);
     e->open = open;
-    e->file = c;
+    e->store = c;
     e->at = c->map;
     e->n = h->n;
     e->tokens = h->tokens;
@@ -324,27 +324,27 @@ static bool take_over(lt_ctx *cx, lt_examples *e, lt_cache *c, const header *h)
     return take_names(cx, e, h);
 }
 
-bool lt_cache_open(lt_ctx *cx, lt_examples *e, const char *path, lt_cache_key key, int32_t vocab, bool *found)
+bool lt_store_open(lt_ctx *cx, lt_examples *e, const char *path, lt_store_key key, int32_t vocab, bool *found)
 {
     struct stat st;
     header h;
     *found = false;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return true;
-    lt_cache *c = cache_new(cx, path, vocab);
+    lt_store *c = store_new(cx, path, vocab);
     if (!c) return close(fd), false;
     c->fd = fd;
     const bool whole = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= (off_t)sizeof h;
-    if (whole && !read_at(cx, c, &h, sizeof h, 0)) return lt_cache_close(c), false;
+    if (whole && !read_at(cx, c, &h, sizeof h, 0)) return lt_store_close(c), false;
     *found = whole && header_fits(&h, (uint64_t)st.st_size, key) && take_over(cx, e, c, &h);
-    if (e->file == c && !*found) lt_examples_free(e);
-    else if (!*found) lt_cache_close(c);
+    if (e->store == c && !*found) lt_examples_free(e);
+    else if (!*found) lt_store_close(c);
     return lt_ok(cx);
 }
 
-bool lt_cache_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels)
+bool lt_store_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels)
 {
-    const lt_cache *c = e->file;
+    const lt_store *c = e->store;
     const lt_example *x = &e->at[i];
     const size_t bytes = (size_t)bytes_of(x), n = (size_t)x->n;
     lt_scope scope = lt_open(cx, NULL);
@@ -362,10 +362,10 @@ bool lt_cache_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, in
     return good;
 }
 
-bool lt_cache_has_types(const lt_cache *c) { return c->has_types; }
-bool lt_cache_has_labels(const lt_cache *c) { return c->has_labels; }
+bool lt_store_has_types(const lt_store *c) { return c->has_types; }
+bool lt_store_has_labels(const lt_store *c) { return c->has_labels; }
 
-bool lt_cache_relabel(lt_ctx *cx, lt_cache *c, const int32_t *now, int n)
+bool lt_store_relabel(lt_ctx *cx, lt_store *c, const int32_t *now, int n)
 {
     int32_t *all = lt_new(cx, n, sizeof *all);
     if (!all) return false;

@@ -13,18 +13,18 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "train/cache.h"
+#include "train/store.h"
 
 enum { VOCAB = 70000, EXAMPLES = 9000 };
 
 static lt_ctx *cx;
 static char folder[64], path[96];
-static const lt_cache_key key = {11, 22};
+static const lt_store_key key = {11, 22};
 
 static int set_up(void **state)
 {
     cx = lt_ctx_new(&(lt_options){.threads = 1});
-    snprintf(folder, sizeof folder, "/tmp/test_cache.XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/test_store.XXXXXX");
     if (!cx || !mkdtemp(folder)) return 1;
     snprintf(path, sizeof path, "%s/x.cache", folder);
     return 0;
@@ -76,7 +76,7 @@ static wanted make(int i)
 static void write_examples(bool keep)
 {
     lt_examples e = {.open = true};
-    assert_true(lt_cache_begin(cx, &e, path, key, VOCAB, keep));
+    assert_true(lt_store_begin(cx, &e, path, key, VOCAB, keep));
     for (int i = 0; i < EXAMPLES; i++) {
         const wanted w = make(i);
         char name[16];
@@ -85,7 +85,7 @@ static void write_examples(bool keep)
         assert_true(lt_examples_add(cx, &e, w.ids, w.has_types ? w.types : NULL, w.has_labels ? w.labels : NULL, w.n, label, i / 4.0));
     }
     e.skipped = 12;
-    assert_true(lt_cache_finish(cx, &e));
+    assert_true(lt_store_finish(cx, &e));
     assert_int_equal(e.n, EXAMPLES);
     lt_examples_free(&e);
 }
@@ -105,12 +105,12 @@ static void check_example(const lt_examples *e, int i, const int32_t *now)
     }
 }
 
-static bool opens(lt_cache_key k)
+static bool opens(lt_store_key k)
 {
     lt_examples e = {0};
     bool found = false;
-    assert_true(lt_cache_open(cx, &e, path, k, VOCAB, &found));
-    assert_true(found || (e.n == 0 && !e.file));
+    assert_true(lt_store_open(cx, &e, path, k, VOCAB, &found));
+    assert_true(found || (e.n == 0 && !e.store));
     lt_examples_free(&e);
     return found;
 }
@@ -121,7 +121,7 @@ static void comes_back(void **state)
     assert_int_equal(entries(), 1);
     lt_examples e = {0};
     bool found;
-    assert_true(lt_cache_open(cx, &e, path, key, VOCAB, &found) && found);
+    assert_true(lt_store_open(cx, &e, path, key, VOCAB, &found) && found);
     assert_int_equal(e.names, 7);
     assert_int_equal(e.skipped, 12);
     assert_true(lt_examples_have_types(&e) && lt_examples_have_labels(&e));
@@ -133,7 +133,7 @@ static void comes_back(void **state)
     for (int i = 0; i < EXAMPLES; i += 10) check_example(&e, i, twice);
     lt_examples_free(&e);
     assert_true(opens(key)); /* what was renumbered was only in memory */
-    assert_false(opens((lt_cache_key){11, 23}));
+    assert_false(opens((lt_store_key){11, 23}));
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_true((double)st.st_size < EXAMPLES * (32 + 31.5 * 7) + (1 << 17)); /* 4 bytes an id at most, and then some */
@@ -143,11 +143,11 @@ static void comes_back(void **state)
 static void without_a_name(void **state)
 {
     lt_examples e = {.open = true};
-    assert_true(lt_cache_begin(cx, &e, path, key, VOCAB, false));
+    assert_true(lt_store_begin(cx, &e, path, key, VOCAB, false));
     const int32_t ids[] = {1, 2, 3};
     int32_t got[3];
     for (int i = 0; i < 10; i++) assert_true(lt_examples_add(cx, &e, ids, NULL, NULL, 3, -1, NAN));
-    assert_true(lt_cache_finish(cx, &e));
+    assert_true(lt_store_finish(cx, &e));
     assert_int_equal(entries(), 0);
     assert_true(lt_example_read(cx, &e, 7, got, NULL, NULL));
     assert_int_equal(got[2], 3);
@@ -158,8 +158,8 @@ static void without_a_name(void **state)
 static void nothing_in_it(void **state)
 {
     lt_examples e = {.open = true};
-    assert_true(lt_cache_begin(cx, &e, path, key, VOCAB, true));
-    assert_true(lt_cache_finish(cx, &e));
+    assert_true(lt_store_begin(cx, &e, path, key, VOCAB, true));
+    assert_true(lt_store_finish(cx, &e));
     assert_int_equal(e.n, 0);
     lt_examples_free(&e);
     assert_true(opens(key));
@@ -200,7 +200,7 @@ static void damage(void **state)
     }
     lt_examples e = {0};
     bool found;
-    assert_true(lt_cache_open(cx, &e, path, key, VOCAB, &found) && found);
+    assert_true(lt_store_open(cx, &e, path, key, VOCAB, &found) && found);
     for (int i = 0; i < 20; i++) {
         const int which = (int)(any(9, (uint32_t)i) % EXAMPLES);
         int32_t ids[64];
@@ -212,7 +212,7 @@ static void damage(void **state)
         lt_ctx_clear(cx);
         write_examples(true); /* under a new inode: the open one stays damaged */
         lt_examples_free(&e);
-        assert_true(lt_cache_open(cx, &e, path, key, VOCAB, &found) && found);
+        assert_true(lt_store_open(cx, &e, path, key, VOCAB, &found) && found);
     }
     lt_examples_free(&e);
     unlink(path);
@@ -226,12 +226,12 @@ static void full_disk(void **state)
     getrlimit(RLIMIT_FSIZE, &before);
     setrlimit(RLIMIT_FSIZE, &small);
     lt_examples e = {.open = true};
-    bool good = lt_cache_begin(cx, &e, path, key, VOCAB, true);
+    bool good = lt_store_begin(cx, &e, path, key, VOCAB, true);
     for (int i = 0; i < EXAMPLES && good; i++) {
         const wanted w = make(i);
         good = lt_examples_add(cx, &e, w.ids, w.types, w.labels, w.n, -1, 0);
     }
-    good = good && lt_cache_finish(cx, &e);
+    good = good && lt_store_finish(cx, &e);
     setrlimit(RLIMIT_FSIZE, &before);
     assert_false(good);
     assert_int_equal(lt_ctx_status(cx), LT_ERR_IO);

@@ -1,6 +1,6 @@
 /* What a file of examples was made of, as 128 bits: the content of the files of rows and of the tokenizer, and every option that decides what a row
  * becomes. Another content has another name, so nothing stale is ever read. The hash is fast and has no other merit: it tells changes, not attacks. */
-#include "train/cache.h"
+#include "train/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 enum { BLOCK = 1 << 20, FORMAT = 1 }; /* FORMAT: to be counted up when the same rows become other examples */
 
-static void mix(lt_cache_key *k, uint64_t word)
+static void mix(lt_store_key *k, uint64_t word)
 {
     k->a = (k->a ^ word) * 0x9E3779B97F4A7C15u;
     k->a ^= k->a >> 32;
@@ -18,7 +18,7 @@ static void mix(lt_cache_key *k, uint64_t word)
     k->b ^= k->b >> 29;
 }
 
-static void mix_bytes(lt_cache_key *k, const void *bytes, size_t n)
+static void mix_bytes(lt_store_key *k, const void *bytes, size_t n)
 {
     const uint8_t *p = bytes;
     uint64_t word;
@@ -32,12 +32,12 @@ static void mix_bytes(lt_cache_key *k, const void *bytes, size_t n)
     mix(k, word);
 }
 
-static void mix_text(lt_cache_key *k, const char *text) { mix_bytes(k, text ? text : "\1", text ? strlen(text) : 1); }
+static void mix_text(lt_store_key *k, const char *text) { mix_bytes(k, text ? text : "\1", text ? strlen(text) : 1); }
 
 typedef struct hashing {
     int fd;
     const char *path;
-    lt_cache_key *block;
+    lt_store_key *block;
 } hashing;
 
 static void hash_block(void *arg, lt_ctx *cx, int64_t i)
@@ -52,13 +52,13 @@ static void hash_block(void *arg, lt_ctx *cx, int64_t i)
         if (got < 0 && !lt_fail_if(cx, errno != EINTR, LT_ERR_IO, "%s: %s", g->path, strerror(errno))) break;
         n += got > 0 ? (size_t)got : 0;
     }
-    g->block[i] = (lt_cache_key){1, 2};
+    g->block[i] = (lt_store_key){1, 2};
     if (buffer) mix_bytes(&g->block[i], buffer, n);
     lt_end(cx, scope);
 }
 
 /* All of a file, in blocks, by all threads. */
-static bool mix_file(lt_ctx *cx, lt_cache_key *k, const char *path)
+static bool mix_file(lt_ctx *cx, lt_store_key *k, const char *path)
 {
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -79,7 +79,7 @@ static bool mix_file(lt_ctx *cx, lt_cache_key *k, const char *path)
     return good;
 }
 
-static bool mix_tokenizer(lt_ctx *cx, const lt_run *r, lt_cache_key *k)
+static bool mix_tokenizer(lt_ctx *cx, const lt_run *r, lt_store_key *k)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"};
     if (!r->tokenizer) return true;
@@ -94,10 +94,10 @@ static bool mix_tokenizer(lt_ctx *cx, const lt_run *r, lt_cache_key *k)
     return folder && (!t->file || !lt_is_file(t->file) || mix_file(cx, k, t->file));
 }
 
-bool lt_cache_key_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const char *const *files, int n, lt_cache_key *key)
+bool lt_store_key_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const char *const *files, int n, lt_store_key *key)
 {
     lt_scope scope = lt_open(cx, NULL);
-    lt_cache_key k = {FORMAT, sizeof(lt_example)};
+    lt_store_key k = {FORMAT, sizeof(lt_example)};
     mix_text(&k, LT_VERSION);
     mix_text(&k, r->objective->is.name);
     mix_text(&k, r->o->columns);
