@@ -58,8 +58,13 @@ fi
 
 # Stored examples: a header and tokens, of which the target makes the sums right, then a table of two and the names of labels.
 mkdir -p "$out/store"
-entry() { printf '\%03o\0\0\0\0\0\0\0\%03o\0\0\0\377\377\377\377\0\0\0\0\0\0\0\0\0\0\0\0\002\001\0\0' "$1" "$2"; }
-{ head -c 48 /dev/zero; printf '\002'; head -c 159 /dev/zero; entry 144 5; entry 160 0; printf 'one\0two\0'; } >"$out/store/two"
+rest='\377\377\377\377'$(printf '\\000%.0s' {1..12})'\002\001\000\000' # no label, the number 0, no sum, widths
+{
+    head -c 48 /dev/zero; printf '\002'; head -c 159 /dev/zero
+    printf '\220'; head -c 7 /dev/zero; printf '\005'; head -c 3 /dev/zero; printf '%b' "$rest"
+    printf '\240'; head -c 11 /dev/zero; printf '%b' "$rest"
+    printf 'one\0two\0'
+} >"$out/store/two"
 
 # Tokenizers: a tokenizer.json, a NUL, a text, a NUL, the second text of a pair.
 mkdir -p "$out/tokenizer"
