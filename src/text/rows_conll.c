@@ -105,7 +105,8 @@ static lt_rows_result take_token(lt_ctx *cx, lt_rows *r, const columns *c, sente
     put(&s->words, s->n, c, word);
     if (tag != word) put(&s->tags, s->n, c, tag);
     if (s->n && (tag != word) != s->tagged) {
-        lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": expected %s, as the tokens before", r->stream->name, r->next_line - 1, s->tagged ? "a word and its tag" : "a word alone");
+        lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": expected %s, as the tokens before", r->stream->name, r->next_line - 1,
+                s->tagged ? "a word and its tag" : "a word alone");
         return LT_ROWS_ERROR;
     }
     s->tagged = tag != word;

@@ -10,7 +10,8 @@
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
-                                            .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10}, .prefetch = 2, .pair_copies = 1, .short_pairs = 0.1};
+                                            .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10},
+                                            .prefetch = 2, .pair_copies = 1, .short_pairs = 0.1};
 /* ---- the run ---- */
 
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
@@ -53,10 +54,7 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_mask_check(cx, &o->mask) &&
-           lt_fail_if(cx, o->break_mode && strcmp(o->break_mode, "row") != 0 && !r->objective->block, LT_ERR_USAGE, "break-mode: rows of objective \"%s\" cannot be joined", o->objective) &&
-           lt_fail_if(cx, o->break_mode && strcmp(o->break_mode, "row") != 0 && r->objective->pairs, LT_ERR_USAGE, "break-mode: pairs of objective \"%s\" have their own", o->objective) &&
-           lt_fail_if(cx, o->pack && (o->batch_tokens || o->batch_cost || o->group > 1), LT_ERR_USAGE, "pack: a batch is so many full rows, neither a budget nor grouped");
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_data_check(cx, r);
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */

@@ -143,7 +143,8 @@ static bool find_documents(lt_ctx *cx, pairing *p)
         first = i + 1;
     }
     return p->begin && p->end &&
-           lt_fail_if(cx, p->documents == 1 && !p->r->objective->swaps, LT_ERR_INPUT, "%s: one document: more are expected, with an empty line between two", p->r->o->data[0]);
+           lt_fail_if(cx, p->documents == 1 && !p->r->objective->swaps, LT_ERR_INPUT, "%s: one document: more are expected, with an empty line between two",
+                      p->r->o->data[0]);
 }
 
 bool lt_pairs_make(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e)

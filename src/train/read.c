@@ -1,5 +1,6 @@
 /* Rows become examples: cut in order by one thread, made into tokens by all of them, taken up in order. So examples and labels are numbered as if one
  * row came after the other, with any number of threads. What is too much for memory, or wanted again, goes to a file (store.c). */
+#include "train/objective/mask.h"
 #include "train/store.h"
 
 #include <errno.h>
@@ -78,7 +79,8 @@ static bool take_part(lt_ctx *cx, lt_examples *e, lt_examples *p)
     if (good && e->open && p->names) good = lt_examples_renumber(cx, p, now);
     for (int64_t i = 0; good && i < p->n; i++) {
         const lt_example *x = &p->at[i];
-        good = lt_examples_add(cx, e, p->ids ? p->ids + x->begin : NULL, p->types ? p->types + x->begin : NULL, p->labels ? p->labels + x->begin : NULL, x->n, x->label, x->number);
+        good = lt_examples_add(cx, e, p->ids ? p->ids + x->begin : NULL, p->types ? p->types + x->begin : NULL, p->labels ? p->labels + x->begin : NULL, x->n,
+                               x->label, x->number);
     }
     e->skipped += p->skipped;
     return good;
@@ -169,6 +171,17 @@ bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *file
     return good;
 }
 
+bool lt_data_check(lt_ctx *cx, const lt_run *r)
+{
+    const lt_train_options *o = r->o;
+    const char *name = r->objective->is.name;
+    const bool joins = o->break_mode && strcmp(o->break_mode, "row") != 0;
+    return lt_mask_check(cx, &o->mask) && lt_fail_if(cx, joins && !r->objective->block, LT_ERR_USAGE, "break-mode: rows of objective \"%s\" cannot be joined", name) &&
+           lt_fail_if(cx, joins && r->objective->pairs, LT_ERR_USAGE, "break-mode: pairs of objective \"%s\" have their own", name) &&
+           lt_fail_if(cx, o->pack && (o->batch_tokens || o->batch_cost || o->group > 1), LT_ERR_USAGE,
+                      "pack: a batch is so many full rows, neither a budget nor grouped");
+}
+
 /* ---- where to ---- */
 
 /* More than memory should hold, by the size of the files: compressed text grows some eightfold, and tokens take about as much as text. */
@@ -205,8 +218,8 @@ static bool read_into(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
     if (!lt_reads_sentences(r)) return lt_read_rows(cx, r, e, files, n, r->objective->read);
     lt_examples s = {0};
     const char *path = folder ? lt_sprintf(cx, "%s/sentences.cache", folder) : NULL;
-    const bool good = (!folder || (path && lt_store_begin(cx, &s, path, (lt_store_key){0}, r->vocab, false))) && lt_read_rows(cx, r, &s, files, n, lt_sentence_read) &&
-                      (!folder || lt_store_finish(cx, &s)) && lt_sentences_join(cx, r, &s, e);
+    const bool good = (!folder || (path && lt_store_begin(cx, &s, path, (lt_store_key){0}, r->vocab, false))) &&
+                      lt_read_rows(cx, r, &s, files, n, lt_sentence_read) && (!folder || lt_store_finish(cx, &s)) && lt_sentences_join(cx, r, &s, e);
     e->skipped += s.skipped;
     lt_examples_free(&s);
     return good;

@@ -269,8 +269,9 @@ static bool read_at(lt_ctx *cx, const lt_store *c, void *to, size_t n, uint64_t 
 static bool header_fits(const header *h, uint64_t size, lt_store_key key)
 {
     return memcmp(h->magic, magic, sizeof magic) == 0 && h->version == VERSION && h->sum == sum_of_header(h) && h->key[0] == key.a && h->key[1] == key.b &&
-           h->size == size && h->n >= 0 && h->table >= sizeof *h && h->table % PAGE == 0 && h->table <= size && (uint64_t)h->n <= (size - h->table) / sizeof(lt_example) &&
-           h->name_bytes == size - h->table - (uint64_t)h->n * sizeof(lt_example) && h->names <= h->name_bytes && h->tokens >= 0;
+           h->size == size && h->n >= 0 && h->table >= sizeof *h && h->table % PAGE == 0 && h->table <= size &&
+           (uint64_t)h->n <= (size - h->table) / sizeof(lt_example) && h->name_bytes == size - h->table - (uint64_t)h->n * sizeof(lt_example) &&
+           h->names <= h->name_bytes && h->tokens >= 0;
 }
 
 static bool known_width(int w) { return w == 0 || w == 1 || w == 2 || w == 4; }
@@ -282,8 +283,9 @@ static bool table_fits(const lt_store *c, const header *h)
     if (sum_of(2, c->map, c->map_bytes) != h->table_sum) return false;
     for (int64_t i = 0; i < h->n; i++) {
         const lt_example *x = &at[i];
-        if (x->n < 0 || x->begin < (int64_t)sizeof *h || (x->id_width != 2 && x->id_width != 4) || !known_width(x->type_width) || !known_width(x->label_width) ||
-            bytes_of(x) > h->table || (uint64_t)x->begin > h->table - bytes_of(x) || x->label < -1 || (x->label > 1 && (uint32_t)x->label >= h->names))
+        if (x->n < 0 || x->begin < (int64_t)sizeof *h || (x->id_width != 2 && x->id_width != 4) || !known_width(x->type_width) ||
+            !known_width(x->label_width) || bytes_of(x) > h->table || (uint64_t)x->begin > h->table - bytes_of(x) || x->label < -1 ||
+            (x->label > 1 && (uint32_t)x->label >= h->names))
             return false;
         tokens += x->n;
     }
@@ -350,7 +352,8 @@ bool lt_store_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, in
     lt_scope scope = lt_open(cx, NULL);
     uint8_t *p = lt_alloc(cx, bytes + 1);
     bool good = p && read_at(cx, c, p, bytes, (uint64_t)x->begin) &&
-                lt_fail_if(cx, x->sum != (uint32_t)(sum_of(3, p, bytes) >> 16), LT_ERR_INPUT, "%s: damaged at example %" PRId64 "; without this file it is made anew", c->path, i);
+                lt_fail_if(cx, x->sum != (uint32_t)(sum_of(3, p, bytes) >> 16), LT_ERR_INPUT,
+                           "%s: damaged at example %" PRId64 "; without this file it is made anew", c->path, i);
     if (good) widen(p, x->n, x->id_width, true, ids);
     if (good && types) widen(p + n * x->id_width, x->n, x->type_width, false, types);
     if (good && labels) widen(p + n * (x->id_width + x->type_width), x->n, x->label_width, false, labels);

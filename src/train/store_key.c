@@ -81,7 +81,8 @@ static bool mix_file(lt_ctx *cx, lt_store_key *k, const char *path)
 
 static bool mix_tokenizer(lt_ctx *cx, const lt_run *r, lt_store_key *k)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
+                                        "merges.txt"};
     if (!r->tokenizer) return true;
     const lt_tokenizer_info *t = lt_tokenizer_about(r->tokenizer);
     const char *slash = t->file ? strrchr(t->file, '/') : NULL, *folder = slash ? lt_sprintf(cx, "%.*s", (int)(slash - t->file), t->file) : ".";
@@ -103,7 +104,14 @@ bool lt_store_key_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const ch
     mix_text(&k, r->o->columns);
     mix_text(&k, r->o->break_mode);
     const bool pairs = r->objective->pairs;
-    const int64_t numbers[] = {r->o->format,  r->o->ids,       r->limit, r->vocab, e->open, e->names, pairs ? r->o->pair_copies : 0, pairs ? (int64_t)(r->o->short_pairs * 1e9) : 0,
+    const int64_t numbers[] = {r->o->format,
+                               r->o->ids,
+                               r->limit,
+                               r->vocab,
+                               e->open,
+                               e->names,
+                               pairs ? r->o->pair_copies : 0,
+                               pairs ? (int64_t)(r->o->short_pairs * 1e9) : 0,
                                pairs ? (int64_t)r->o->seed : 0};
     mix_bytes(&k, numbers, sizeof numbers);
     for (int i = 0; i < e->names; i++) mix_text(&k, e->name[i]);

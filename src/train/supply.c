@@ -89,7 +89,8 @@ lt_supply *lt_supply_open(lt_ctx *cx, lt_run *r)
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->changed, NULL);
     if (f->slots == 0) return f;
-    f->started = open_slots(cx, f) && lt_fail_if(cx, pthread_create(&f->thread, NULL, make_ahead, f) != 0, LT_ERR_MEMORY, "a thread for batches could not be started");
+    f->started =
+        open_slots(cx, f) && lt_fail_if(cx, pthread_create(&f->thread, NULL, make_ahead, f) != 0, LT_ERR_MEMORY, "a thread for batches could not be started");
     if (f->started) return f;
     lt_supply_close(f);
     return NULL;

@@ -76,8 +76,8 @@ typedef struct lt_objective_kind {
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp,
-    lt_objective_mlm_sop;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
+extern const lt_objective_kind lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp, lt_objective_mlm_sop;
 
 typedef struct lt_trained { /* one parameter */
     lt_param *param;
@@ -147,6 +147,7 @@ struct lt_run {
 };
 
 /* read.c: all rows of files as examples. */
+bool lt_data_check(lt_ctx *cx, const lt_run *r); /* whether the options of what is read make sense for the objective, before anything is */
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n);
 /* One row into e, or nothing; called by many threads at once, each with examples of its own. */
 typedef bool lt_read_fn(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);

@@ -267,7 +267,8 @@ static void spans(void **state)
     double runs = 0, covered = 0, inside = 0;
     for (int e = 0; e < EXAMPLES; e++) {
         sequence s = {.n = LONGEST};
-        for (int k = 0; k < LONGEST; k++) s.ids[k] = k == 0 ? CLS : k == LONGEST - 1 ? SEP : SPECIAL + k % WORDS, s.labels[k] = k == 0 || k == LONGEST - 1 ? -100 : 0;
+        for (int k = 0; k < LONGEST; k++)
+            s.ids[k] = k == 0 ? CLS : k == LONGEST - 1 ? SEP : SPECIAL + k % WORDS, s.labels[k] = k == 0 || k == LONGEST - 1 ? -100 : 0;
         assert_true(lt_mask(cx, m, e, 0, s.n, s.ids, s.labels));
         for (int k = 1; k < LONGEST - 1; k++) {
             covered += s.labels[k] >= 0;
@@ -384,7 +385,8 @@ static void pure(void **state)
         o.fixed = 3;
         other = masker(o);
         for (int i = 0; i < 200; i++) {
-            const sequence a = masked(other, i, 64, 1), b = masked(other, i, 64, 7), free = masked(m, i, 64, 1), valid = masked(other, i, 64, -1), want = masked(m, i, 64, -1);
+            const sequence a = masked(other, i, 64, 1), b = masked(other, i, 64, 7), free = masked(m, i, 64, 1), valid = masked(other, i, 64, -1),
+                           want = masked(m, i, 64, -1);
             assert_true(equal(&a, &b)); /* in turn: 7 is 1 again */
             assert_true(equal(&a, &free));
             assert_true(equal(&valid, &want));

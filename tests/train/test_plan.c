@@ -294,7 +294,10 @@ static void made_ahead(void **state)
         }
 }
 
-static bool failing(lt_ctx *c, const lt_run *r, const lt_examples *e, lt_minibatch *b) { return lt_fail_if(c, b->epoch == 1, LT_ERR_INPUT, "epoch one is bad"); }
+static bool failing(lt_ctx *c, const lt_run *r, const lt_examples *e, lt_minibatch *b)
+{
+    return lt_fail_if(c, b->epoch == 1, LT_ERR_INPUT, "epoch one is bad");
+}
 
 static void errors_have_their_turn(void **state)
 {

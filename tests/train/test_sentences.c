@@ -1,5 +1,6 @@
 /* Protects: sentences of documents joined to blocks, each break mode by its rule and no token lost; pairs of neighbouring texts, with the shares of wrong
- * ones, from other documents or in wrong order; all of it the same with any number of threads, from memory or a file, whatever the rows are stored as. Runs under ThreadSanitizer. */
+ * ones, from other documents or in wrong order; all of it the same with any number of threads, from memory or a file, whatever the rows are stored
+ * as. Runs under ThreadSanitizer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <math.h>
@@ -76,7 +77,8 @@ static int tear_down(void **state)
 
 static lt_run read_all(lt_ctx *c, lt_train_options *o, const char *file, int limit)
 {
-    lt_run r = {.o = o, .objective = lt_objective_named(o->objective), .tokenizer = tokenizer, .vocab = SPECIAL + DOCUMENTS * MOST, .limit = limit, .plan.epoch = -1};
+    lt_run r = {
+        .o = o, .objective = lt_objective_named(o->objective), .tokenizer = tokenizer, .vocab = SPECIAL + DOCUMENTS * MOST, .limit = limit, .plan.epoch = -1};
     o->model = folder;
     o->data = &file;
     o->n_data = 1;

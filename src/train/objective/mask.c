@@ -212,17 +212,23 @@ static int named(const char *name, const char *const *names, int n)
 
 static bool settle(lt_ctx *cx, lt_masker *m)
 {
-    static const char *const units[] = {"piece", "word", "span"}, *const counts[] = {"bernoulli", "floor", "round"}, *const pools[] = {"vocab", "ordinary", "unigram"};
+    static const char *const units[] = {"piece", "word", "span"}, *const counts[] = {"bernoulli", "floor", "round"},
+                             *const pools[] = {"vocab", "ordinary", "unigram"};
     const lt_mask_options *o = &m->o;
     const int unit = named(o->unit ? o->unit : "piece", units, 3), pool = named(o->pool ? o->pool : "vocab", pools, 3);
     const int count = named(o->count ? o->count : unit == LT_MASK_SPAN ? "round" : "bernoulli", counts, 3);
-    if (!lt_fail_if(cx, unit < 0 || pool < 0 || count < 0, LT_ERR_USAGE, "mask: \"%s\" is not known", unit < 0 ? o->unit : pool < 0 ? o->pool : o->count) ||
-        !lt_fail_if(cx, unit == LT_MASK_SPAN && count == LT_MASK_BERNOULLI, LT_ERR_USAGE, "mask-count: spans are taken until a share is full: floor or round is expected") ||
+    if (!lt_fail_if(cx, unit < 0 || pool < 0 || count < 0, LT_ERR_USAGE, "mask: \"%s\" is not known",
+                    unit < 0   ? o->unit
+                    : pool < 0 ? o->pool
+                               : o->count) ||
+        !lt_fail_if(cx, unit == LT_MASK_SPAN && count == LT_MASK_BERNOULLI, LT_ERR_USAGE,
+                    "mask-count: spans are taken until a share is full: floor or round is expected") ||
         !lt_fail_if(cx, o->most && count != LT_MASK_ROUND, LT_ERR_USAGE, "mask-most: is for mask-count round") ||
         !lt_fail_if(cx, !(o->rate > 0 && o->rate <= 1), LT_ERR_USAGE, "mask-rate: %g: a share above 0 and up to 1 is expected", o->rate) ||
         !lt_fail_if(cx, !(o->keep >= 0 && o->random >= 0 && o->keep + o->random <= 1 + 1e-9), LT_ERR_USAGE,
                     "mask-keep and mask-random: shares of what is hidden are expected, together at most 1, not %g and %g", o->keep, o->random) ||
-        !lt_fail_if(cx, unit == LT_MASK_SPAN && !(o->span_p > 0 && o->span_p <= 1 && o->span_most > 0), LT_ERR_USAGE, "mask-span: %g, at most %d", o->span_p, o->span_most))
+        !lt_fail_if(cx, unit == LT_MASK_SPAN && !(o->span_p > 0 && o->span_p <= 1 && o->span_most > 0), LT_ERR_USAGE, "mask-span: %g, at most %d", o->span_p,
+                    o->span_most))
         return false;
     m->unit = (lt_mask_unit)unit;
     m->pool = (lt_mask_pool)pool;
