@@ -82,6 +82,10 @@ typedef enum { LT_POOL_CLS, LT_POOL_MEAN, LT_POOL_MAX, LT_POOL_MEAN_SQRT, LT_POO
  * rows of each sequence do not count (prompts). An empty sequence gives zeros. */
 lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling how, int skip);
 
+/* While it is on, products of plain matrices, forward and backward, round their operands to bf16 and add up in f32 (Kalamkar et al. 2019); all else stays
+ * as it is. Returns whether this context's kernels multiply bf16: if not, nothing changes. */
+bool lt_compute_bf16(lt_ctx *cx, bool on);
+
 /* Dropout: while it is on, lt_dropout lets each element be zero with probability p and scales the others; else it gives x itself. Each call is a site
  * of its own; the same seed and step give the same masks, whatever the threads. Attention's acts on probabilities. */
 typedef struct lt_drop { /* one site */

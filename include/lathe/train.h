@@ -39,6 +39,7 @@ typedef struct lt_train_options {
     const char *optimizer;      /* NULL: "adamw" */
     double lr, weight_decay, beta1, beta2, eps, momentum; /* as they are: lt_train_defaults has PyTorch's */
     double clip;                /* largest global norm of the gradient; 0: none */
+    bool bf16;                  /* products round their operands to bf16 where the machine multiplies that; weights and sums stay f32 */
     double dropout;             /* overrides every dropout of the config; < 0: as the config says */
     const char *schedule;       /* NULL: "constant" */
     int64_t warmup;
@@ -57,6 +58,7 @@ extern const lt_train_options lt_train_defaults;
 typedef struct lt_train_result {
     int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
+    bool bf16;                        /* that was asked for, and the machine does it */
     bool finished_before;             /* there was nothing left to do */
 } lt_train_result;
 

@@ -41,6 +41,7 @@ struct lt_ctx {
     void *tape;
     void (*tape_free)(void *tape);
     bool recording;
+    bool computes_bf16;    /* products of plain matrices round their operands */
     bool dropping;         /* dropout is on, by random numbers of … */
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */

@@ -113,8 +113,14 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    const char *precision = lt_arg_text(a, "precision");
+    const bool either = precision && strcmp(precision, "auto") == 0; /* the best that the machine has */
+    o.bf16 = either || (precision && strcmp(precision, "bf16") == 0);
+    if (precision && !o.bf16 && strcmp(precision, "f32") != 0) return lt_usage(cli, "--precision %s: training computes in f32 or bf16", precision);
     lt_train_result r;
-    return lt_train(cli->cx, &o, show, cli, &r) && put_result(cli, &r);
+    if (!lt_train(cli->cx, &o, show, cli, &r)) return false;
+    if (o.bf16 && !r.bf16 && !either && !r.finished_before) lt_remark(cli, "this machine does not multiply bf16: computed in f32");
+    return put_result(cli, &r);
 }
 
 static bool run(lt_cli *cli) { return run_with(cli, false); }

@@ -283,6 +283,45 @@ static void test_threads_change_no_bit(void **state)
     cx = home;
 }
 
+/* What a case gives and its gradients, as one number each. */
+static void sums_of(const test_case *c, bool round, double sum[1 + MOST])
+{
+    lt_tensor *x[MOST];
+    make_leaves(c, LT_F32, x);
+    for (int i = 0; round && i < c->n; i++) lt_round_to_bf16(size_of(x[i]), x[i]->data, x[i]->data);
+    assert_true(lt_tape_begin(cx));
+    lt_tensor *y = c->make(x), *dy = lt_tensor_new(cx, LT_F32, 2, y->shape);
+    for (int64_t i = 0; i < size_of(y); i++) set(dy, i, check_number(9, i));
+    if (round) lt_round_to_bf16(size_of(dy), dy->data, dy->data);
+    assert_true(lt_backward(cx, y, dy));
+    sum[0] = value(y, 5);
+    for (int i = 0; i < c->n; i++) sum[1 + i] = value(x[i]->grad, 5);
+    lt_tape_end(cx);
+}
+
+/* Rounded operands give what f32 gives, but for the order of sums; others do not, so rounding there is. */
+static void test_bf16(void **state)
+{
+    static const test_case products[] = {{"matmul", 2, {{37, 53}, {53, 41}}, make_matmul}, {"matmul_t", 2, {{37, 53}, {41, 53}}, make_matmul_t},
+                                         {"views", 2, {{6, 8}, {5, 5}}, make_views}, {"square", 1, {{70, 40}}, make_square}};
+    lt_ctx *home = cx;
+    for (int t = 0; t < 2 * lt_kernels_count(); t++)
+        for (size_t k = 0; k < sizeof products / sizeof *products; k++) {
+            const test_case *c = &products[k];
+            double plain[1 + MOST], narrow[1 + MOST];
+            cx = lt_ctx_new(&(lt_options){.threads = 1 + t % 3, .isa = lt_kernels_at(t / 2)->isa});
+            sums_of(c, t % 2, plain);
+            const bool rounds = lt_compute_bf16(cx, true) && t % 2 == 0;
+            sums_of(c, t % 2, narrow);
+            for (int i = 0; i <= c->n; i++) {
+                const double off = fabs(plain[i] - narrow[i]);
+                if (rounds ? off < 1e-5 || off > 0.5 : off > 1e-4) fail_msg("%s on %s, %d: %g, in f32 %g", c->name, lt_kernels_at(t / 2)->isa, i, narrow[i], plain[i]);
+            }
+            lt_ctx_free(cx);
+        }
+    cx = home;
+}
+
 /* Every table drops the same elements, as many as it should, and other ones at other sites, steps and seeds. */
 static void test_dropout(void **state)
 {
@@ -379,6 +418,7 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences),    cmocka_unit_test(test_f32_on_every_table), cmocka_unit_test(test_threads_change_no_bit),
+        cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_dropout), cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
