@@ -158,12 +158,19 @@ struct lt_node {
 };
 bool lt_tape_begin(lt_ctx *cx);
 void lt_tape_end(lt_ctx *cx); /* forgets the nodes; what scopes held back is freed by the scope that was open at begin */
-bool lt_recording(const lt_ctx *cx);
+bool lt_recording(const lt_ctx *cx); /* or as if: see lt_recompute */
 bool lt_differentiated(const lt_tensor *t); /* a leaf with `grad`, or made of one while a tape recorded; NULL: not */
 int lt_tape_size(const lt_ctx *cx);
 const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
 /* Adds d(Σ dy · y)/d(leaf) to every leaf behind y. dy NULL: ones. May be called several times on one tape. */
 bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy);
+/* y = fn(arg, x), of which only x is kept: the backward pass computes fn again, with the same dropout, and goes back through that (Chen et al. 2016,
+ * arXiv 1604.06174). Gradients reach x and the parameters that fn reads; anything else that is differentiated has to come in through x. arg [size
+ * bytes] is copied, what it points to has to last as long as the tape. Where no tape records it is fn alone. */
+typedef lt_tensor *lt_recompute_fn(lt_ctx *cx, const void *arg, lt_tensor *x);
+lt_tensor *lt_recompute(lt_ctx *cx, lt_recompute_fn *fn, const void *arg, size_t size, lt_tensor *x);
+void lt_recompute_blocks(lt_ctx *cx, bool on); /* every block of a stack, unless something taps it */
+
 /* x itself, to what follows a constant: gradients stop here. */
 lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x);
 

@@ -40,6 +40,7 @@ typedef struct lt_train_options {
     double lr, weight_decay, beta1, beta2, eps, momentum; /* as they are: lt_train_defaults has PyTorch's */
     double clip;                /* largest global norm of the gradient; 0: none */
     bool bf16;                  /* products round their operands to bf16 where the machine multiplies that; weights and sums stay f32 */
+    bool recompute;             /* blocks keep their inputs alone, and are computed again in the backward pass */
     double dropout;             /* overrides every dropout of the config; < 0: as the config says */
     const char *schedule;       /* NULL: "constant" */
     int64_t warmup;

@@ -161,12 +161,14 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
     result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
+    lt_recompute_blocks(cx, o->recompute);
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = log && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
     lt_compute_bf16(cx, false);
+    lt_recompute_blocks(cx, false);
     result->steps = r->place.step;
     return good;
 }
