@@ -97,6 +97,16 @@ void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
 
+typedef struct lt_bias_grad { /* how a bias goes back to what it was made of. `arg` is the sequence's */
+    lt_tensor *table;       /* what was learned */
+    size_t (*room)(const void *arg, int64_t nq, int64_t nk); /* bytes of one head's share of the table's gradient, which is cleared first */
+    /* ds [nq, nk]: of what was added to the scores of queries q0 …, times the scores' scale. Adds to dq [nq, dim], dk [nk, dim] and the share; each may
+     * be NULL. */
+    void (*back)(const void *arg, int64_t head, int64_t q0, int64_t nq, int64_t nk, const void *ds, void *dq, int64_t dq_stride, void *dk, int64_t dk_stride,
+                 void *share);
+    void (*add)(const void *arg, int64_t nq, int64_t nk, const void *share, void *dtable); /* heads in order, sequence after sequence */
+} lt_bias_grad;
+
 typedef struct lt_attend_spec { /* what attention is to do, as data */
     const lt_seqs *q, *k;   /* ragged lengths of queries and keys; k NULL: as q */
     int heads, kv_heads;    /* kv_heads 0: as heads; a divisor of heads: grouped-query */
@@ -106,6 +116,7 @@ typedef struct lt_attend_spec { /* what attention is to do, as data */
     lt_bias_fn *bias;       /* added to the scaled scores; sequence i gets bias_arg + i * bias_arg_size */
     const void *bias_arg;
     size_t bias_arg_size;
+    const lt_bias_grad *bias_grad; /* NULL: the bias is a constant */
     lt_drop drop;           /* of probabilities */
 } lt_attend_spec;
 /* q [queries, heads·dim], k and v [keys, kv_heads·dim] (row strides free) → [queries, heads·dim]. Softmax attention within
