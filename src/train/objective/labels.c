@@ -37,14 +37,16 @@ int64_t lt_count_labels(const lt_minibatch *b)
 lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
 {
     int32_t *at = lt_alloc_array(cx, b->counted, sizeof *at), *label = lt_alloc_array(cx, b->counted, sizeof *label);
-    if (!at || !label) return NULL;
+    double *weight = b->weight ? lt_alloc_array(cx, b->counted, sizeof *weight) : NULL;
+    if (!at || !label || (b->weight && !weight)) return NULL;
     int64_t n = 0;
     for (int64_t i = 0; i < lt_seqs_rows(b->batch.seqs); i++)
         if (b->labels[i] >= 0) {
             at[n] = (int32_t)i;
+            if (weight) weight[n] = b->weight[i];
             label[n++] = b->labels[i];
         }
-    return lt_cross_entropy(cx, lt_model_head(cx, r->model, lt_gather(cx, hidden, at, n), b->batch.seqs), label, factor);
+    return lt_weighted_cross_entropy(cx, lt_model_head(cx, r->model, lt_gather(cx, hidden, at, n), b->batch.seqs), label, weight, factor);
 }
 
 const lt_objective_kind lt_objective_labels = {
