@@ -77,7 +77,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
 const lt_kind *const *lt_train_kinds(int *n); /* objectives, optimizers, schedules, distillation losses, for `lathe list` */
 /* The n-th name of a slot ("objective", "optimizer", "schedule"); NULL past the last. */
 const char *lt_train_name(const char *slot, int n);
-/* The settings of an optimizer with their defaults, as in "rate=relative|warmup|fixed, clip=1"; scoped. */
+/* The settings of an optimizer, the default of each first, as in "rate=relative|warmup|fixed, clip=1"; scoped. */
 char *lt_train_settings(lt_ctx *cx, const char *optimizer);
 
 #ifdef __cplusplus

@@ -20,11 +20,19 @@ static int word_number(const char *words, const char *word, size_t size)
     }
 }
 
+/* The default first: "yes|no". */
 static void put_setting(lt_str *s, const lt_setting *x)
 {
     lt_str_printf(s, "%s=", x->name);
-    if (x->words) lt_str_puts(s, x->words);
-    else lt_str_printf(s, "%g", x->initial);
+    if (!x->words) lt_str_printf(s, "%g", x->initial);
+    for (int pass = 0; x->words && pass < 2; pass++) {
+        int number = 0;
+        for (const char *w = x->words; *w; number++) {
+            const size_t n = strcspn(w, "|");
+            if ((number == (int)x->initial) == (pass == 0)) lt_str_printf(s, "%s%.*s", pass ? "|" : "", (int)n, w);
+            w += n + (w[n] == '|');
+        }
+    }
 }
 
 char *lt_train_settings(lt_ctx *cx, const char *optimizer)

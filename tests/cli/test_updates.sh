@@ -56,6 +56,20 @@ done
 train --steps 12 --lr 3e-3 --dropout 0 --log "$T/plain" -o "$T/out3"
 check "the average is another model" [ "$(valid "$T/plain")" != "$(valid "$T/log")" ]
 
+# What is learned beside the model (a projection between widths) is averaged and kept too.
+mkdir "$T/small"
+sed 's/"hidden_size": 32/"hidden_size": 16/' "$T/model/config.json" >"$T/small/config.json"
+sed 's/.*"ids": \(\[[^]]*\]\).*/\1/' "$T/rows.jsonl" >"$T/ids.txt"
+distill() { lathe distill "$T/out3" "$T/small" --init random --ids --data "$T/ids.txt" --losses hidden --batch 8 --steps 9 --lr 1e-2 --save-every 3 --quiet "$@" >/dev/null; }
+for options in "--ema 0.9" "--optimizer schedule_free" "--optimizer muon"; do
+    rm -rf "$T/taught"
+    distill $options -o "$T/taught"
+    once=$(weights "$T/taught")
+    rm -rf "$T/taught"/checkpoint-[69] "$T/taught"/trainer_state.json "$T/taught"/model.safetensors
+    distill $options -o "$T/taught" --resume
+    is "$(weights "$T/taught")" "$once" "distill $options: resumed, the same weights"
+done
+
 # A checkpoint is for what made it.
 rm -rf "$T"/out*
 train --steps 4 --save-every 2 -o "$T/out" && rm -rf "$T/out/model.safetensors" "$T/out/trainer_state.json"
@@ -79,7 +93,7 @@ bad() { # why, expected message, options
     like "$rc $err" "^2 .*$message" "$why"
 }
 bad "an optimizer that is none" "did you mean adamw" --optimizer adamv
-bad "a setting that is none" 'optimizer adamw: "nesterov" is none of its settings \(correct=no\|yes, ' --optimizer adamw:nesterov=yes
+bad "a setting that is none" 'optimizer adamw: "nesterov" is none of its settings \(correct=yes\|no, ' --optimizer adamw:nesterov=yes
 bad "a setting's value" "correct=perhaps: one of no\|yes" --optimizer adamw:correct=perhaps
 bad "a rate for who has its own" "adafactor makes its own rate" --optimizer adafactor --lr 1
 bad "a schedule for who has none" 'schedule_free takes no schedule but constant, not "linear"' --optimizer schedule_free --schedule linear
