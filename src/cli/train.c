@@ -166,7 +166,8 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}
 
 #define UPDATE_OPTIONS \
-    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion, lamb, adafactor, muon or schedule_free; settings may follow, as in adamw:eps_at=before,correct=no (see lathe list optimizer)", "adamw"}, \
+    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion, lamb, adafactor, muon or schedule_free; settings may follow, as in " \
+     "adamw:eps_at=before,correct=no (see lathe list optimizer)", "adamw"}, \
     {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6}, \
     {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt, wsd or polynomial", "constant"}, \
     {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises", "0", NULL, 0, 1e12}, \
@@ -177,14 +178,15 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1}, \
     {"clip", 0, LT_OPT_NUM, "X", "largest norm of the gradient; 0: any", "1", NULL, 0, 1e30}, \
     {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"}, \
-    {"group", 0, LT_OPT_TEXT, "REGEX:KEY=X,…", "parameters whose names it is found in: lr, a factor of the rate; decay, a factor of --weight-decay; frozen, for so many steps; " \
-     "may be given again, and the last one that fits counts"}, \
+    {"group", 0, LT_OPT_TEXT, "REGEX:KEY=X,…", "parameters whose names it is found in: lr, a factor of the rate; decay, a factor of " \
+     "--weight-decay; frozen, for so many steps; may be given again, and the last one that fits counts"}, \
     {"layer-decay", 0, LT_OPT_NUM, "X", "the rate of block l of L (from 0) times X^(L-l): embeddings have the lowest, the head all of it", "1", NULL, 1e-6, 1}, \
     {"decay-all", 0, LT_OPT_FLAG, NULL, "--weight-decay is of biases and norm weights too"}, \
-    {"ema", 0, LT_OPT_NUM, "D", "validate and save a moving average of the weights, which keeps D of itself at each step; 0: the weights", "0", NULL, 0, 0.9999999}, \
+    {"ema", 0, LT_OPT_NUM, "D", "validate and save a moving average of the weights, which keeps D of itself at each step; 0: the weights", \
+     "0", NULL, 0, 0.9999999}, \
     {"clip-by", 0, LT_OPT_CHOICE, NULL, "what --clip is a norm of: all of the gradient, or each tensor of it", "global", "global|tensor|worker"}, \
-    {"loss-mean", 0, LT_OPT_CHOICE, NULL, "what the loss is a mean over: the targets of a step; of each batch, then batches; of each sequence, then sequences; none: their sum", \
-     "step", "step|batch|sequence|none"}, \
+    {"loss-mean", 0, LT_OPT_CHOICE, NULL, "what the loss is a mean over: the targets of a step; of each batch, then batches; of each sequence, then " \
+     "sequences; none: their sum", "step", "step|batch|sequence|none"}, \
     {"decay-from", 0, LT_OPT_CHOICE, NULL, "where schedules begin to fall: behind the warm-up, or at the start, as BERT's", "warmup", "warmup|start"}, \
     {"warmup-from", 0, LT_OPT_INT, "N", "the first rate of a warm-up: 0: zero; 1: lr / steps, as in fairseq and timm", "0", NULL, 0, 1}, \
     {"lr-end", 0, LT_OPT_NUM, "X", "rate that schedules go down to", "0", NULL, 0, 1e6}, \

@@ -55,7 +55,8 @@ static bool set(lt_ctx *cx, lt_run *r, const char *p, size_t all)
     while (x && x->name && (strlen(x->name) != name || memcmp(x->name, p, name) != 0)) x++;
     if (!x || !x->name) {
         const char *known = lt_train_settings(cx, r->optimizer->is.name);
-        return lt_fail_if(cx, true, LT_ERR_USAGE, "optimizer %s: \"%.*s\" is none of its settings (%s)", r->optimizer->is.name, (int)name, p, known && *known ? known : "it has none");
+        return lt_fail_if(cx, true, LT_ERR_USAGE, "optimizer %s: \"%.*s\" is none of its settings (%s)", r->optimizer->is.name, (int)name, p,
+                          known && *known ? known : "it has none");
     }
     const char *text = p + (name < all ? name + 1 : name);
     const size_t size = (size_t)(p + all - text);
@@ -64,8 +65,9 @@ static bool set(lt_ctx *cx, lt_run *r, const char *p, size_t all)
     const bool good = x->words ? value >= 0 : end == p + all && value >= x->min && value <= x->max;
     if (good) r->setting[x - r->optimizer->settings] = value;
     if (good) return true;
-    if (x->words) return lt_fail_if(cx, true, LT_ERR_USAGE, "optimizer %s: %s=%.*s: one of %s is expected", r->optimizer->is.name, x->name, (int)size, text, x->words);
-    return lt_fail_if(cx, true, LT_ERR_USAGE, "optimizer %s: %s=%.*s: a number from %g to %g is expected", r->optimizer->is.name, x->name, (int)size, text, x->min, x->max);
+    const char *kind = r->optimizer->is.name;
+    if (x->words) return lt_fail_if(cx, true, LT_ERR_USAGE, "optimizer %s: %s=%.*s: one of %s is expected", kind, x->name, (int)size, text, x->words);
+    return lt_fail_if(cx, true, LT_ERR_USAGE, "optimizer %s: %s=%.*s: a number from %g to %g is expected", kind, x->name, (int)size, text, x->min, x->max);
 }
 
 static bool find_optimizer(lt_ctx *cx, lt_run *r, const char *text)
@@ -96,11 +98,13 @@ bool lt_details_find(lt_ctx *cx, lt_run *r)
     const int over = word_number("step|batch|sequence|none", mean, strlen(mean));
     r->mean = over < 0 ? LT_OVER_STEP : over;
     return lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", schedule) &&
-           lt_fail_if(cx, strcmp(by, "worker") == 0, LT_ERR_USAGE, "clip-by worker: this run has no workers, only data-parallel ones have; global or tensor is expected") &&
+           lt_fail_if(cx, strcmp(by, "worker") == 0, LT_ERR_USAGE,
+                      "clip-by worker: this run has no workers, only data-parallel ones have; global or tensor is expected") &&
            lt_fail_if(cx, !r->clip_tensors && strcmp(by, "global") != 0, LT_ERR_USAGE, "clip-by \"%s\": global or tensor is expected", by) &&
            lt_fail_if(cx, over < 0, LT_ERR_USAGE, "loss-mean \"%s\": step, batch, sequence or none is expected", mean) &&
            lt_fail_if(cx, !(o->ema >= 0 && o->ema < 1), LT_ERR_USAGE, "ema %g: from 0 to less than 1 is expected", o->ema) &&
-           lt_fail_if(cx, !(o->layer_decay > 0 && o->layer_decay <= 1), LT_ERR_USAGE, "layer-decay %g: more than 0, and 1 at most, is expected", o->layer_decay) &&
+           lt_fail_if(cx, !(o->layer_decay > 0 && o->layer_decay <= 1), LT_ERR_USAGE, "layer-decay %g: more than 0, and 1 at most, is expected",
+                      o->layer_decay) &&
            (!r->optimizer->fits || r->optimizer->fits(cx, r));
 }
 

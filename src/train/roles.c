@@ -1,5 +1,6 @@
 /* What is special about single parameters: whether they decay, how deep in the model they are and the rate that follows from that (Clark et al. 2020;
- * counted as by Bao et al. 2022), and the groups of --group: by a regular expression a factor of the rate, one of the decay, and a step until which they are frozen. */
+ * counted as by Bao et al. 2022), and the groups of --group: by a regular expression a factor of the rate, one of the decay, and a step until which they
+ * are frozen. */
 #include <inttypes.h>
 #include <math.h>
 #include <regex.h>

@@ -29,13 +29,15 @@ const lt_schedule_kind lt_schedule_constant = {{"schedule", "constant", "the sam
                        lt_schedule_inverse_sqrt = {{"schedule", "inverse_sqrt", "with one over the root of the step", "Vaswani et al. 2017, arXiv 1706.03762"},
                                                    inverse_sqrt},
                        lt_schedule_wsd = {{"schedule", "wsd", "warm-up, stable, and down to zero in the last tenth", "Hu et al. 2024, arXiv 2404.06395"}, stable},
-                       lt_schedule_polynomial = {{"schedule", "polynomial", "down to --lr-end with a power of what is left (--power)", "Devlin et al. 2019, arXiv 1810.04805"},
-                                                 polynomial};
+                       lt_schedule_polynomial = {{"schedule", "polynomial", "down to --lr-end with a power of what is left (--power)",
+                                                  "Devlin et al. 2019, arXiv 1810.04805"}, polynomial};
 
 double lt_schedule_rate(const lt_run *r, int64_t step)
 {
     const lt_train_options *o = r->o;
     const int64_t begin = o->decay_from_start ? 0 : o->warmup, way = r->steps - begin > 1 ? r->steps - begin : 1;
+    const double own = r->optimizer->rate ? r->optimizer->rate(r, step + 1) : -1;
+    if (own >= 0) return own;
     if (step < o->warmup) return o->lr * (double)(step + (o->warmup_from == 1 || r->optimizer->warms)) / (double)o->warmup;
     const double share = (double)(step - begin) / (double)way;
     return o->lr_end + (o->lr - o->lr_end) * r->schedule->factor(o, step, r->steps, share > 1 ? 1 : share);

@@ -61,8 +61,6 @@ bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     const int64_t step = r->place.step;
     lt_dropout_on(cx, r->o->seed, (uint32_t)step);
     *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r, step)};
-    const double own = r->optimizer->rate ? r->optimizer->rate(r, step + 1) : -1;
-    if (own >= 0) s->lr = own;
     bool good = gradients(cx, r, s);
     lt_dropout_off(cx);
     lt_end(cx, scope);

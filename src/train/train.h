@@ -93,7 +93,8 @@ typedef struct lt_optimizer_kind {
     lt_kind is;
     const lt_setting *settings;
     const char *state[LT_STATES]; /* names, as in checkpoints; NULL: no more */
-    bool (*has)(const lt_run *r, const lt_trained *t, int k, lt_tensor *shape); /* state k of a parameter; may change its rank and shape. NULL: all, as the weights */
+    /* State k of a parameter, whose rank and shape it may change; NULL: all, shaped as the weights. */
+    bool (*has)(const lt_run *r, const lt_trained *t, int k, lt_tensor *shape);
     void (*begin)(const lt_run *r, lt_trained *t); /* states of a new run; NULL: zeros */
     bool (*fits)(lt_ctx *cx, const lt_run *r);     /* refuses options that have no meaning with it; NULL: all fit */
     double (*rate)(const lt_run *r, int64_t t);    /* its own, in place of schedule and --lr; NULL, or < 0: none */
@@ -102,7 +103,8 @@ typedef struct lt_optimizer_kind {
     int64_t (*scratch)(const lt_trained *t); /* elements of each piece's scratch, cleared; NULL: none */
     int sweeps;   /* over all pieces, each after the one before has ended everywhere; 0: one */
     void (*step)(const lt_run *r, lt_piece *p, int sweep);
-    bool (*between)(lt_ctx *cx, const lt_run *r, lt_trained *t, lt_piece *piece, int64_t n, int sweep); /* what follows a sweep, of one parameter; NULL: nothing */
+    /* What follows a sweep, of one parameter with its n pieces; NULL: nothing. */
+    bool (*between)(lt_ctx *cx, const lt_run *r, lt_trained *t, lt_piece *piece, int64_t n, int sweep);
     double (*shown)(const lt_run *r); /* the weights to evaluate and save lie so far from the trained ones towards state 0; NULL: they are those */
 } lt_optimizer_kind;
 extern const lt_optimizer_kind lt_optimizer_adamw, lt_optimizer_sgd, lt_optimizer_lion, lt_optimizer_lamb, lt_optimizer_adafactor, lt_optimizer_muon,

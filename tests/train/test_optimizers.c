@@ -37,7 +37,8 @@ static void begin(bench *b, const lt_kernels *kn, const char *optimizer, int64_t
     b->r = (lt_run){.o = &b->o, .kn = kn, .param = &b->t, .params = 1, .steps = 100};
     const lt_dtype dtype = kn->elem == 8 ? LT_F64 : LT_F32;
     b->p = (lt_param){.name = (char *)"w", .value = {.dtype = dtype, .rank = rows ? 2 : 1, .shape = {rows ? rows : cols, cols, 1, 1}, .data = b->w}};
-    b->t = (lt_trained){.param = &b->p, .count = (rows ? rows : 1) * cols, .grad = {.data = b->g, .reached = true}, .hidden = rows > 0, .decays = rows > 0, .rate = 1};
+    b->t = (lt_trained){.param = &b->p, .count = (rows ? rows : 1) * cols, .grad = {.data = b->g, .reached = true}, .hidden = rows > 0,
+                        .decays = rows > 0, .rate = 1};
     b->t.average = b->average;
     put(b, b->w, w, b->t.count);
     if (optimizer[0] == 'a' && optimizer[3] == 'f') b->o.lr = lt_train_defaults.lr; /* adafactor refuses others */
@@ -265,11 +266,13 @@ static void test_rates(void **unused)
 
 static void test_words(void **unused)
 {
-    static const char *const bad[] = {"adamw:", "adamw:correct", "adamw:correct=", "adamw:correct=yes,", "adamw:correct=yess", "adamw:,correct=yes", "adamw:=yes", "adamw:eps_at=0",
-                                      "sgd:nesterov", "lion:x=1", "muon:steps=0", "muon:steps=1e9", "muon:momentum=nan", "muon:momentum=0.9x", "muon:momentum=-1",
+    static const char *const bad[] = {"adamw:", "adamw:correct", "adamw:correct=", "adamw:correct=yes,", "adamw:correct=yess", "adamw:,correct=yes", "adamw:=yes",
+                                      "adamw:eps_at=0", "sgd:nesterov", "lion:x=1", "muon:steps=0", "muon:steps=1e9", "muon:momentum=nan",
+                                      "muon:momentum=0.9x", "muon:momentum=-1",
                                       "adafactor:clip=0", "adafactor:rate=relative:scale=no", "nothing", "", ":correct=no",
                                       "adamw:correctcorrectcorrectcorrectcorrectcorrectcorrectcorrectcorrectcorrectcorrectcorrect=yes"};
-    static const char *const good[] = {"adamw:correct=no,eps_at=inside,decay=coupled", "sgd:nesterov=yes", "muon:steps=7,scale=rms", "lion", "adafactor:rate=fixed"};
+    static const char *const good[] = {"adamw:correct=no,eps_at=inside,decay=coupled", "sgd:nesterov=yes", "muon:steps=7,scale=rms", "lion",
+                                       "adafactor:rate=fixed"};
     lt_train_options o = lt_train_defaults;
     lt_run r = {.o = &o};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -299,8 +302,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adam),     cmocka_unit_test(test_lamb), cmocka_unit_test(test_adafactor), cmocka_unit_test(test_muon), cmocka_unit_test(test_schedule_free),
-        cmocka_unit_test(test_ema),      cmocka_unit_test(test_clipping), cmocka_unit_test(test_rates), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_adam), cmocka_unit_test(test_lamb),     cmocka_unit_test(test_adafactor),
+        cmocka_unit_test(test_muon), cmocka_unit_test(test_schedule_free), cmocka_unit_test(test_ema),
+        cmocka_unit_test(test_clipping), cmocka_unit_test(test_rates), cmocka_unit_test(test_words),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, setup, teardown);

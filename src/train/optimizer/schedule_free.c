@@ -42,7 +42,8 @@ static double shown(const lt_run *r) { return 1 - 1 / r->o->beta1; }
 static bool fits(lt_ctx *cx, const lt_run *r)
 {
     const lt_train_options *o = r->o;
-    return lt_fail_if(cx, r->schedule != &lt_schedule_constant, LT_ERR_USAGE, "optimizer schedule_free takes no schedule but constant, not \"%s\"", o->schedule) &&
+    return lt_fail_if(cx, r->schedule != &lt_schedule_constant, LT_ERR_USAGE, "optimizer schedule_free takes no schedule but constant, not \"%s\"",
+                      o->schedule) &&
            lt_fail_if(cx, o->ema > 0, LT_ERR_USAGE, "optimizer schedule_free averages weights itself: ema is for others") &&
            lt_fail_if(cx, !(o->beta1 > 0), LT_ERR_USAGE, "optimizer schedule_free: beta1 more than 0 is expected");
 }
