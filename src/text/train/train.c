@@ -200,6 +200,9 @@ static bool train(lt_ctx *cx, lt_trainer *t, lt_tokenizer_train_result *r)
     for (int i = 0; i < o->n_special; i++)
         if (!add_special(cx, t, o->special[i])) return false;
     r->special = t->tokens.n;
+    if (!lt_fail_if(cx, o->vocab_size < r->special + t->kind->bytes, LT_ERR_USAGE, "a vocabulary of %d entries: the special tokens%s are %d already", o->vocab_size,
+                    t->kind->bytes ? " and the bytes" : "", r->special + t->kind->bytes))
+        return false;
     if (!count(cx, t, &r->rows) || !t->kind->learn(cx, t) || !write_out(cx, t, usual, r->special)) return false;
     r->words = t->words.text.n;
     r->vocab = t->tokens.n;

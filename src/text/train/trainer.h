@@ -10,7 +10,8 @@ struct lt_trainer;
 typedef struct lt_trainer_kind {
     const char *name;
     const char *const *special; /* tokens that it always has, in order; ends with NULL */
-    bool limits; /* knows lower case and a limit of the alphabet */
+    int32_t bytes; /* entries that its alphabet has whatever the texts are */
+    bool limits;   /* knows lower case and a limit of the alphabet */
     lt_word_cut *cut;
     /* From the words to the tokens, which are only the special ones yet. */
     bool (*learn)(lt_ctx *cx, struct lt_trainer *t);
