@@ -23,7 +23,7 @@ from transformers import AutoTokenizer
 from compare_tokenizers import hostile, usable
 
 LATHE = sys.argv[1] if len(sys.argv) > 1 else "./lathe"
-DATA = os.environ["LATHE_DATA"]
+DATA = os.environ.get("LATHE_DATA", "")
 LETTERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SIZES = {"bpe": (257, 300, 1000, 8000, 30000), "wordpiece": (200, 1000, 8000, 30522)}
 
@@ -161,6 +161,8 @@ def compare(name, raw, kind, size, frequency=0, cased=False):
 
 
 def main():
+    if not DATA:
+        raise SystemExit("LATHE_DATA is not set: the folder of data files that holds wikitext-2/ and others")
     wrong = made = 0
     for name in sys.argv[2:] or SETS:
         raw = SETS[name]()
