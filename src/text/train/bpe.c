@@ -80,7 +80,7 @@ static void put_config(const lt_trainer *t, lt_str *s)
 }
 
 const lt_trainer_kind lt_trainer_bpe = {
-    .name = "bpe",
+    .is = {"trainer", "bpe", "GPT-2's tokenizer, learnt from texts: bytes, merged by frequency", "Sennrich et al. 2016, arXiv 1508.07909"},
     .special = special,
     .bytes = 256,
     .cut = cut,

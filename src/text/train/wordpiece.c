@@ -152,7 +152,7 @@ static void put_config(const lt_trainer *t, lt_str *s)
 }
 
 const lt_trainer_kind lt_trainer_wordpiece = {
-    .name = "wordpiece",
+    .is = {"trainer", "wordpiece", "BERT's tokenizer, learnt from texts: letters, merged by frequency", "Devlin et al. 2019, arXiv 1810.04805"},
     .special = special,
     .limits = true,
     .cut = cut,
