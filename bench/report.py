@@ -178,7 +178,7 @@ class Section:
 
     def vocabulary(self, rows):
         self.add(f"### Training a tokenizer\n\n{rows[0]['entries']:,} entries from {rows[0]['bytes'] / 1e6:.1f} MB of text: `lathe tokenizer train` against the trainers "
-                 "of Hugging Face tokenizers. Seconds by the clock, and those that processors worked.\n")
+                 "of Hugging Face tokenizers. Seconds by the clock, and those that processors worked; where the clock says much more, others used the machine.\n")
         lines = []
         for kind, threads in unique((r["kind"], r["threads"]) for r in rows):
             mine, peer = (picked(rows, kind=kind, threads=threads, engine=engine)[0] for engine in ("lathe", "tokenizers"))
