@@ -174,6 +174,18 @@ class Section:
             [f"{r['precision']}, {r['batch']}", *(number(r["tokens_per_s"][s]) for s in ("costliest", "file", "equal")),
              f"× {r['tokens_per_s']['costliest'] / r['tokens_per_s']['equal']:.2f}"] for r in rows]))
 
+    # ---- vocabulary ----
+
+    def vocabulary(self, rows):
+        self.add(f"### Training a tokenizer\n\n{rows[0]['entries']:,} entries from {rows[0]['bytes'] / 1e6:.1f} MB of text: `lathe tokenizer train` against the trainers "
+                 "of Hugging Face tokenizers. Seconds by the clock, and those that processors worked; where the clock says much more, others used the machine.\n")
+        lines = []
+        for kind, threads in unique((r["kind"], r["threads"]) for r in rows):
+            mine, peer = (picked(rows, kind=kind, threads=threads, engine=engine)[0] for engine in ("lathe", "tokenizers"))
+            lines.append([f"{kind}, {threads} thread{'s' * (threads > 1)}", *(f"{r['s']:.2f}, {r['cpu_s']:.2f}" for r in (mine, peer)),
+                          f"× {peer['s'] / mine['s']:.1f}", f"× {peer['cpu_s'] / mine['cpu_s']:.1f}"])
+        self.add(table(["kind", "lathe", "tokenizers", "faster by the clock", "less work"], lines))
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,7 +200,7 @@ def main():
         with open(file, encoding="utf-8") as stream:
             data = json.load(stream)
         section = Section(data, os.path.splitext(os.path.basename(file))[0], arguments.out)
-        for part in ("speed", "latency", "memory", "shape"):
+        for part in ("speed", "latency", "memory", "shape", "vocabulary"):
             if data.get(part):
                 getattr(section, part)(data[part])
         text += section.text
