@@ -186,6 +186,20 @@ class Section:
                           f"× {peer['s'] / mine['s']:.1f}", f"× {peer['cpu_s'] / mine['cpu_s']:.1f}"])
         self.add(table(["kind", "lathe", "tokenizers", "faster by the clock", "less work"], lines))
 
+    # ---- training ----
+
+    def training(self, rows):
+        self.add("### Training a model\n\nSteps of masked-language-model training from new weights, 32 rows a step: tokens/s without padding, and the peak of resident "
+                 "memory in MB. *sentences* as they come; *grouped*: the peer is given rows of like length together. *full*: rows of 128 tokens.\n")
+        lines = []
+        for shape, kind, precision, threads in unique((r["shape"], r["rows"], r["precision"], r["threads"]) for r in rows):
+            mine, peer, grouped = ((picked(rows, shape=shape, rows=kind, precision=precision, threads=threads, engine=engine) or [None])[0]
+                                   for engine in ("lathe", "PyTorch", "PyTorch, grouped"))
+            lines.append([f"{shape}, {kind}, {precision}, {threads} thread{'s' * (threads > 1)}",
+                          *(f"{number(r['tokens_per_s'])}, {r['mb']:.0f} MB" if r else "" for r in (mine, peer, grouped)),
+                          *(f"× {mine['tokens_per_s'] / r['tokens_per_s']:.2f}" if r else "" for r in (peer, grouped))])
+        self.add(table(["shape, rows", "lathe", "PyTorch", "PyTorch, grouped", "faster", "than grouped"], lines))
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -200,7 +214,7 @@ def main():
         with open(file, encoding="utf-8") as stream:
             data = json.load(stream)
         section = Section(data, os.path.splitext(os.path.basename(file))[0], arguments.out)
-        for part in ("speed", "latency", "memory", "shape", "vocabulary"):
+        for part in ("speed", "latency", "memory", "shape", "vocabulary", "training"):
             if data.get(part):
                 getattr(section, part)(data[part])
         text += section.text
