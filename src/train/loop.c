@@ -10,6 +10,8 @@
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
+                                            .layer_decay = 1, .power = 1,
+
                                             .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10},
                                             .prefetch = 2, .pair_copies = 1, .short_pairs = 0.1};
 /* ---- the run ---- */
@@ -24,7 +26,10 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         result->loss = s.loss;
         if (report) report(arg, &s);
         const bool last = r->place.step == r->steps;
-        if (o->valid && (last || (o->every && r->place.step % o->every == 0)) && !lt_validate(cx, r, log, result)) return false;
+        if (o->valid && (last || (o->every && r->place.step % o->every == 0))) {
+            if (!lt_average_show(cx, r) || !lt_validate(cx, r, log, result)) return false;
+            lt_average_hide(r);
+        }
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
     }
@@ -48,13 +53,10 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
 {
     const lt_train_options *o = r->o;
     r->objective = lt_objective_named(o->objective);
-    r->optimizer = lt_optimizer_named(o->optimizer ? o->optimizer : "adamw");
-    r->schedule = lt_schedule_named(o->schedule ? o->schedule : "constant");
     return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
-           lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
-           lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_data_check(cx, r);
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_details_find(cx, r) &&
+           lt_data_check(cx, r);
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */
@@ -165,11 +167,15 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
     result->cut = r->train.cut + r->valid.cut;
+    result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
+    lt_recompute_blocks(cx, o->recompute);
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
+    lt_compute_bf16(cx, false);
+    lt_recompute_blocks(cx, false);
     result->steps = r->place.step;
     return good;
 }

@@ -123,7 +123,7 @@ static bool group(lt_ctx *cx, const lt_run *r, lt_plan *p)
     bool good = true;
     for (int64_t begin = 0, end; good && begin < r->train.n; begin = end) {
         lt_scope scope = lt_open(cx, NULL);
-        end = window_end(r, p, begin, r->o->group);
+        end = window_end(r, p, begin, r->o->bucket);
         good = group_window(cx, r, p, begin, end, (uint64_t)begin);
         lt_end(cx, scope);
     }
@@ -253,7 +253,7 @@ bool lt_plan_make(lt_ctx *cx, const lt_run *r, lt_plan *p, int64_t epoch)
     if (!r->o->no_shuffle) shuffle(r, p->order, n, epoch, SITE_ORDER, 0);
     bool good = true;
     if (r->o->pack) good = pack(cx, r, p);
-    else if (r->o->group > 1) good = group(cx, r, p);
+    else if (r->o->bucket > 1) good = group(cx, r, p);
     else for (int64_t at = 0; good && at < n;) good = add_batch(cx, p, at = lt_batch_end(r, &r->train, p->order, at));
     if (!good) p->epoch = -1;
     return good;

@@ -178,7 +178,7 @@ bool lt_data_check(lt_ctx *cx, const lt_run *r)
     const bool joins = o->break_mode && strcmp(o->break_mode, "row") != 0;
     return lt_mask_check(cx, &o->mask) && lt_fail_if(cx, joins && !r->objective->block, LT_ERR_USAGE, "break-mode: rows of objective \"%s\" cannot be joined", name) &&
            lt_fail_if(cx, joins && r->objective->pairs, LT_ERR_USAGE, "break-mode: pairs of objective \"%s\" have their own", name) &&
-           lt_fail_if(cx, o->pack && (o->batch_tokens || o->batch_cost || o->group > 1), LT_ERR_USAGE,
+           lt_fail_if(cx, o->pack && (o->batch_tokens || o->batch_cost || o->bucket > 1), LT_ERR_USAGE,
                       "pack: a batch is so many full rows, neither a budget nor grouped");
 }
 

@@ -103,7 +103,7 @@ kill_and_resume() { # NAME OPTION…
     kill_and_resume "spans" --objective mlm --mask-unit span --mask-fixed 2
     kill_and_resume "exchange" --objective mlm --accumulate 3 --exchange cost --prefetch 3
     kill_and_resume "packed" --objective mlm --break-mode complete-doc --pack --accumulate 2
-    kill_and_resume "grouped" --objective mlm --group 4 --break-mode none
+    kill_and_resume "grouped" --objective mlm --bucket 4 --break-mode none
     kill_and_resume "mlm+nsp, from a file" --objective mlm+nsp --pair-copies 3 --cache "$T/pairs"
     kill_and_resume "sop, by cost" --objective sop --pair-copies 3
 } 2>/dev/null
@@ -174,7 +174,7 @@ is "$? $(ls "$T/int" | tr '\n' ' ')" "130 train.json " "Ctrl-C ends it"
 
 # Command lines.
 for bad in "--mask-rate 0" "--mask-rate 2" "--mask-unit letter" "--mask-keep 0.9 --mask-random 0.9" "--mask-count bernoulli --mask-unit span" "--mask-most 5" \
-    "--pack --batch-tokens 100" "--pack --group 3" "--batch-cost 100 --batch-tokens 100" "--exchange all" "--prefetch 1000" "--break-mode words" "--format xml"; do
+    "--pack --batch-tokens 100" "--pack --bucket 3" "--batch-cost 100 --batch-tokens 100" "--exchange all" "--prefetch 1000" "--break-mode words" "--format xml"; do
     # shellcheck disable=SC2086
     run lathe train "$M" --objective mlm --data "$T/docs.txt" --steps 1 -o "$T/no" $bad
     name=${bad%% *}

@@ -93,8 +93,8 @@ static void plans(void **state)
             o.seed = 7, o.batch = 8;
             if (kind == 1) o.batch_tokens = 500;
             if (kind == 2) o.batch_cost = 500;
-            if (kind == 3) o.group = 10;
-            if (kind == 4) o.group = 5, o.batch_tokens = 700;
+            if (kind == 3) o.bucket = 10;
+            if (kind == 4) o.bucket = 5, o.batch_tokens = 700;
             if (kind == 5) o.pack = true;
             lt_run r = run_of(&o, n, 1, 128, 128), other = run_of(&o, n, 1, 128, 128);
             assert_true(lt_plan_make(cx, &r, &r.plan, 3));
@@ -140,7 +140,7 @@ static void costs_are_a_budget(void **state)
 static void windows(void **state)
 {
     lt_train_options o = lt_train_defaults;
-    o.batch = 8, o.group = 16;
+    o.batch = 8, o.bucket = 16;
     lt_run r = run_of(&o, 8 * 16 * 10, 1, 128, 128);
     assert_true(lt_plan_make(cx, &r, &r.plan, 0));
     assert_int_equal(r.plan.batches, 160);
