@@ -82,6 +82,11 @@ typedef enum { LT_POOL_CLS, LT_POOL_MEAN, LT_POOL_MAX, LT_POOL_MEAN_SQRT, LT_POO
  * rows of each sequence do not count (prompts). An empty sequence gives zeros. */
 lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling how, int skip);
 
+/* While it is on, packed forms of parameters are kept and used again until lt_weights_changed: worth their memory, up to twice the weights', where several
+ * products read the same weights between two changes. Whoever turns it on says when weights change, and turns it off before they are freed. */
+bool lt_keep_packed(lt_ctx *cx, bool on);
+void lt_weights_changed(lt_ctx *cx);
+
 /* While it is on, products of plain matrices, forward and backward, round their operands to bf16 and add up in f32 (Kalamkar et al. 2019); all else stays
  * as it is. Returns whether this context's kernels multiply bf16: if not, nothing changes. */
 bool lt_compute_bf16(lt_ctx *cx, bool on);

@@ -40,6 +40,8 @@ struct lt_ctx {
     /* The tensor room's: its tape, how to free it, and whether it records. While it does, the end of a scope frees nothing. */
     void *tape;
     void (*tape_free)(void *tape);
+    void *packs; /* packed weights that are kept; NULL: none */
+    void (*packs_free)(void *packs);
     bool recording;
     bool rehearsing;       /* ops run as if it recorded, but leave no nodes, and scopes free */
     bool computes_bf16;    /* products of plain matrices round their operands */

@@ -28,7 +28,7 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         const bool last = r->place.step == r->steps;
         if (o->valid && (last || (o->every && r->place.step % o->every == 0))) {
             if (!lt_average_show(cx, r) || !lt_validate(cx, r, log, result)) return false;
-            lt_average_hide(r);
+            lt_average_hide(cx, r);
         }
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
@@ -169,6 +169,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     result->cut = r->train.cut + r->valid.cut;
     result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
     lt_recompute_blocks(cx, o->recompute);
+    if ((o->accumulate > 1 || o->recompute) && !lt_keep_packed(cx, true)) return false;
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result);
@@ -176,6 +177,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     lt_log_close(log);
     lt_compute_bf16(cx, false);
     lt_recompute_blocks(cx, false);
+    lt_keep_packed(cx, false);
     result->steps = r->place.step;
     return good;
 }

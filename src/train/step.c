@@ -72,6 +72,7 @@ bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
     bool finite;
     if (!lt_update(cx, r, s->lr, s->grad_norm, &finite)) return false;
+    lt_weights_changed(cx);
     const char *bad = finite ? NULL : first_not_finite(r, true);
     if (bad) return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": parameter \"%s\" is not finite after the update; a smaller rate or clipping may help", step + 1, bad);
     r->place.step++;

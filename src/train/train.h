@@ -248,7 +248,7 @@ void lt_approach(const lt_kernels *kn, int64_t n, double share, const void *goal
 bool lt_average_begin(lt_ctx *cx, lt_run *r);
 bool lt_averages(const lt_run *r); /* whether there are any */
 bool lt_average_show(lt_ctx *cx, lt_run *r); /* they take the place of the trained ones … */
-void lt_average_hide(lt_run *r);             /* … until here */
+void lt_average_hide(lt_ctx *cx, lt_run *r); /* … until here */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
