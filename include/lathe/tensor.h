@@ -125,6 +125,9 @@ lt_tensor *lt_sparse_run(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_cod
 /* Losses → [1], `factor` times the sum over rows. x [n, classes]; a label below 0, a target of NaN: not counted. Targets are constants. */
 lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor);
 lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor); /* each class for itself; targets 0 … 1 */
+/* Each column of x [tokens, n] chooses among the rows of each sequence: cross-entropy of the softmax over them with row label[sequence · n + column],
+ * counted within the sequence; below 0: not counted. */
+lt_tensor *lt_choose_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, const int32_t *label, double factor);
 lt_tensor *lt_squared_error(lt_ctx *cx, lt_tensor *x, lt_tensor *target, const double *weight /* [n]; NULL: ones */, double factor);
 /* Σ weight · t² KL(softmax(target / t) || softmax(x / t)), t the temperature (Hinton et al. 2015, arXiv 1503.02531). */
 lt_tensor *lt_divergence(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double temperature, const double *weight, double factor);

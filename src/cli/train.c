@@ -153,7 +153,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
 
 static const lt_opt options[] = {
-    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag (see lathe list objective)"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span (see lathe list objective)"},
     DATA_OPTIONS,
     UPDATE_OPTIONS,
     RUN_OPTIONS,
@@ -177,7 +177,8 @@ const lt_verb lt_verb_train = {
     .operands = "MODEL [FILE…]",
     .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
-             "of the data, sorted; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\". A head that MODEL does not have is made "
+             "of the data, sorted; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
+             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128. A head that MODEL does not have is made "
              "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"

@@ -97,7 +97,8 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
 {
     const lt_train_options *o = r->o;
     r->vocab = about->vocab;
-    r->limit = o->max_tokens && o->max_tokens < about->max_tokens ? o->max_tokens : about->max_tokens;
+    const int most = o->max_tokens ? o->max_tokens : r->objective->longest;
+    r->limit = most && most < about->max_tokens ? most : about->max_tokens;
     if (strcmp(about->tokenizer, "none") != 0 && !(r->tokenizer = lt_tokenizer_open(cx, o->model))) return false;
     const lt_model_info *taught = lt_distill_head(r);
     if (taught && r->objective->names && strcmp(taught->head, r->objective->head) == 0) about = taught; /* the teacher's labels, then */
@@ -127,7 +128,7 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
         m.labels = r->train.names;
         m.label = (const char *const *)r->train.name;
     }
-    static const char *const number[] = {"LABEL_0"};
+    static const char *const number[] = {"LABEL_0", "LABEL_1"};
     if (r->objective->outputs) {
         m.labels = r->objective->outputs;
         m.label = number;

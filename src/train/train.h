@@ -50,10 +50,13 @@ typedef struct lt_objective_kind {
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* How many of the counted targets the head's outputs are right about; NULL: by the largest output where labels have names, else not told. */
+    int64_t (*right)(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y);
+    int longest; /* tokens of an example unless the options say it; 0: as many as the model takes */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_span;
 
 typedef struct lt_trained { /* one parameter */
     lt_param *param;

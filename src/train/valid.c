@@ -18,6 +18,7 @@ static int64_t right_ones(lt_ctx *cx, const lt_run *r, const lt_minibatch *b)
     const lt_seqs *s = b->batch.seqs;
     const bool tokens = lt_model_head_per_token(r->model);
     lt_tensor *y = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), s);
+    if (r->objective->right) return y ? r->objective->right(r, &r->valid, b, y) : 0;
     int64_t right = 0;
     for (int64_t i = 0; y && i < y->shape[0]; i++) {
         const int32_t label = tokens ? b->labels[i] : r->valid.at[b->example[i]].label;
@@ -28,7 +29,7 @@ static int64_t right_ones(lt_ctx *cx, const lt_run *r, const lt_minibatch *b)
 
 bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
 {
-    const bool tells = r->objective->names;
+    const bool tells = r->objective->names || r->objective->right;
     double loss = 0;
     int64_t counted = 0, right = 0;
     for (int64_t begin = 0, end; begin < r->valid.n && lt_ok(cx); begin = end) {
