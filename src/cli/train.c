@@ -177,7 +177,8 @@ const lt_verb lt_verb_train = {
     .operands = "MODEL [FILE…]",
     .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
-             "of the data, sorted; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
+             "of the data, sorted; a JSON list as label, or several fastText labels (__label__NAME) before a text, make it a classifier of several "
+             "labels a text; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
              "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128. A head that MODEL does not have is made "
              "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "

@@ -92,6 +92,8 @@ static bool number_labels(lt_ctx *cx, lt_examples *e, const lt_model_info *about
     return true;
 }
 
+static const char several[] = "multi_label_classification"; /* config.json's problem_type */
+
 /* Reading comes before the model: labels decide how wide its head is. */
 static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
 {
@@ -104,6 +106,7 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
     if (taught && r->objective->names && strcmp(taught->head, r->objective->head) == 0) about = taught; /* the teacher's labels, then */
     const bool same_head = r->objective->names && strcmp(about->head, r->objective->head) == 0 && about->label, known = same_head && !are_placeholders(about);
     r->train.open = !known;
+    r->train.multi = known && about->problem && strcmp(about->problem, several) == 0;
     for (int i = 0; known && i < about->labels; i++) {
         r->train.open = true;
         if (lt_examples_label(cx, &r->train, about->label[i], strlen(about->label[i])) < 0) return false;
@@ -111,6 +114,8 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
     }
     if (!lt_read_examples(cx, r, &r->train, o->data, o->n_data) || (r->objective->names && !known && !lt_examples_sort_labels(cx, &r->train))) return false;
     if (same_head && !known && !number_labels(cx, &r->train, about)) return false;
+    if (!lt_fail_if(cx, r->objective->names && !r->train.names, LT_ERR_INPUT, "%s: no row has a label", o->data[0])) return false;
+    r->valid.multi = r->train.multi;
     for (int i = 0; i < r->train.names; i++) {
         r->valid.open = true;
         if (lt_examples_label(cx, &r->valid, r->train.name[i], strlen(r->train.name[i])) < 0) return false;
@@ -127,6 +132,7 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     if (r->objective->names) {
         m.labels = r->train.names;
         m.label = (const char *const *)r->train.name;
+        m.problem = r->train.multi ? several : NULL;
     }
     static const char *const number[] = {"LABEL_0", "LABEL_1"};
     if (r->objective->outputs) {

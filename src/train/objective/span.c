@@ -233,7 +233,7 @@ static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const 
 }
 
 /* Windows of which both ends are right, each for itself the largest. */
-static int64_t right(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
+static int64_t right(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
 {
     const lt_seqs *s = b->batch.seqs;
     const float *x = y->data;
