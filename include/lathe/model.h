@@ -173,6 +173,8 @@ bool lt_model_readers(lt_ctx *cx, lt_model *m, bool (*fn)(lt_ctx *cx, const lt_r
 /* The same model op by op, so that a tape may record: ids → hidden states [tokens, hidden]; hidden states → what the head makes of them. */
 lt_tensor *lt_model_hidden(lt_ctx *cx, const lt_model *m, const lt_batch *batch);
 lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
+/* Hidden states → embeddings [sequences, embedding], as the model's files pool them (a mean where none says how), Dense and Normalize included. */
+lt_tensor *lt_model_pool(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
 bool lt_model_head_per_token(const lt_model *m);
 int lt_model_labels(const lt_model *m); /* outputs of the head; of a head over the vocabulary: that */
 

@@ -86,12 +86,19 @@ lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling h
  * of its own; the same seed and step give the same masks, whatever the threads. Attention's acts on probabilities. */
 typedef struct lt_drop { /* one site */
     double p;
-    uint32_t key[2], step, site;
+    uint32_t key[2], step, site, row;
 } lt_drop;
 void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step);
 void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
+/* Where it goes on: the next site, and which row of the whole batch the first row of what follows is. A batch that is computed in parts, or again, then
+ * loses what it would lose computed at once. */
+typedef struct lt_drop_place {
+    uint32_t site, row;
+} lt_drop_place;
+lt_drop_place lt_dropout_place(const lt_ctx *cx);
+void lt_dropout_go_on(lt_ctx *cx, lt_drop_place place);
 
 typedef struct lt_attend_spec { /* what attention is to do, as data */
     const lt_seqs *q, *k;   /* ragged lengths of queries and keys; k NULL: as q */

@@ -51,6 +51,8 @@ typedef struct lt_train_options {
     int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
+    double scale;               /* of cosines, in contrastive learning */
+    int cache_batch;            /* … whose gradients are cached: sequences that pass the model at a time; 0: the whole batch */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 

@@ -113,6 +113,11 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    o.scale = lt_arg_num(a, "scale");
+    o.cache_batch = (int)lt_arg_int(a, "cache-batch");
+    if (strcmp(objective, "contrastive") != 0)
+        for (int i = 0; i < 2; i++)
+            if (lt_arg_given(a, i ? "cache-batch" : "scale")) return lt_usage(cli, "--%s: is of --objective contrastive", i ? "cache-batch" : "scale");
     lt_train_result r;
     return lt_train(cli->cx, &o, show, cli, &r) && put_result(cli, &r);
 }
@@ -129,7 +134,9 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6}, \
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
-    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}
+    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
+    {"scale", 0, LT_OPT_NUM, "X", "contrastive: what cosines are multiplied by", "20", NULL, 1e-6, 1e6}, \
+    {"cache-batch", 0, LT_OPT_INT, "N", "contrastive: texts that pass the model at a time, by gradient caching; 0: a whole batch", "0", NULL, 0, 1e6}
 
 #define UPDATE_OPTIONS \
     {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"}, \
@@ -153,7 +160,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
 
 static const lt_opt options[] = {
-    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span (see lathe list objective)"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive (see lathe list objective)"},
     DATA_OPTIONS,
     UPDATE_OPTIONS,
     RUN_OPTIONS,
@@ -179,7 +186,8 @@ const lt_verb lt_verb_train = {
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
              "of the data, sorted; a JSON list as label, or several fastText labels (__label__NAME) before a text, make it a classifier of several "
              "labels a text; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
-             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128. A head that MODEL does not have is made "
+             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128; contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list "
+             "\"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch. A head that MODEL does not have is made "
              "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"

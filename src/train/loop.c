@@ -9,7 +9,7 @@
 
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
-                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
+                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1, .scale = 20};
 /* ---- the run ---- */
 
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
@@ -50,6 +50,8 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
     r->schedule = lt_schedule_named(o->schedule ? o->schedule : "constant");
     return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
+           lt_fail_if(cx, o->cache_batch && (!r->objective->of_embeddings || o->teacher), LT_ERR_USAGE,
+                      "cache-batch: is for losses over embeddings alone: contrastive, without a teacher") &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
            lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch);
@@ -121,7 +123,7 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
         if (lt_examples_label(cx, &r->valid, r->train.name[i], strlen(r->train.name[i])) < 0) return false;
         r->valid.open = false;
     }
-    return !o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1);
+    return (!r->objective->fits || r->objective->fits(cx, r)) && (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1));
 }
 
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)

@@ -58,13 +58,17 @@ typedef struct lt_objective_kind {
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* Whether all rows, which are read by now, and the options go together, else an error; NULL: any do. */
+    bool (*fits)(lt_ctx *cx, const lt_run *r);
+    /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
+    lt_tensor *(*of_embeddings)(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t n, double factor);
     /* How many of the counted targets the head's outputs are right about; NULL: that is not told. */
     int64_t (*right)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y);
     int longest; /* tokens of an example unless the options say it; 0: as many as the model takes */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_span;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_span, lt_objective_contrastive;
 
 typedef struct lt_trained { /* one parameter */
     lt_param *param;
@@ -141,6 +145,8 @@ void lt_params_free(lt_run *r);
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
+/* cache.c: factor · Σ loss over b's targets is added to *loss, and its gradients to the parameters' if they are learned, o->cache_batch sequences at a time. */
+bool lt_cached_batch(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double factor, bool learn, double *loss);
 /* checkpoint.c */
 /* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
  * one there: that can be resumed no more. A model in OUT stays until the end. */

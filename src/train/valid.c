@@ -43,7 +43,8 @@ bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
         lt_tensor *sum = NULL;
         const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && (b.counted || r->distill);
         const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
-        if (there && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
+        if (there && r->o->cache_batch && lt_cached_batch(cx, r, &b, 1, false, &loss)) counted += own;
+        if (there && !r->o->cache_batch && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
         if (sum) loss += lt_number(sum);
         if (sum) counted += own;
         lt_tape_end(cx);
