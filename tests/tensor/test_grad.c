@@ -320,6 +320,27 @@ static void test_dropout(void **state)
     cx = home;
 }
 
+/* The rows of attention's dropout and of plain dropout from the fourth on, computed alone. */
+static void test_dropout_in_parts(void **state)
+{
+    enum { ROWS = 9, COLS = 10, FROM = 4 };
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *x = check_random(cx, LT_F32, ROWS, COLS, 3, 1);
+    const lt_seqs *behind = lt_seqs_new(cx, 1, (int32_t[]){ROWS - FROM});
+    lt_tensor *whole[2], *part[2];
+    for (int i = 0; i < 2; i++) {
+        lt_tensor *in = i ? lt_slice_rows(cx, x, FROM, ROWS - FROM) : x, **out = i ? part : whole;
+        lt_dropout_on(cx, 7, 3);
+        lt_dropout_go_on(cx, (lt_drop_place){.site = 2, .row = i ? FROM : 0});
+        out[0] = lt_dropout(cx, in, 0.4);
+        out[1] = lt_attend(cx, in, in, in, &(lt_attend_spec){.q = i ? behind : seqs, .heads = 2, .dim = 5, .scale = 0.6, .drop = lt_dropout_site(cx, 0.3)});
+        assert_int_equal(lt_dropout_place(cx).site, 4);
+        lt_dropout_off(cx);
+    }
+    for (int i = 0; i < 2; i++) assert_true(check_same_bits(lt_contiguous(cx, lt_slice_rows(cx, whole[i], FROM, ROWS - FROM)), part[i]));
+    lt_end(cx, scope);
+}
+
 static void test_frozen_and_detached(void **state)
 {
     lt_scope scope = lt_open(cx, NULL);
@@ -383,7 +404,7 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences),    cmocka_unit_test(test_f32_on_every_table), cmocka_unit_test(test_threads_change_no_bit),
-        cmocka_unit_test(test_dropout), cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
+        cmocka_unit_test(test_dropout), cmocka_unit_test(test_dropout_in_parts), cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
