@@ -131,6 +131,8 @@ lt_tensor *lt_sparse_run(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_cod
 
 /* Losses → [1], `factor` times the sum over rows. x [n, classes]; a label below 0, a target of NaN: not counted. Targets are constants. */
 lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor);
+/* … where a share `smoothing` of each target is spread evenly over all classes (Szegedy et al. 2016), and rows count by their weight. */
+lt_tensor *lt_smooth_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double smoothing, const double *weight /* [n]; NULL: ones */, double factor);
 lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor); /* each class for itself; targets 0 … 1 */
 /* Each column of x [tokens, n] chooses among the rows of each sequence: cross-entropy of the softmax over them with row label[sequence · n + column],
  * counted within the sequence; below 0: not counted. */

@@ -115,6 +115,8 @@ static bool run_with(lt_cli *cli, bool taught)
     o.resume = lt_arg_given(a, "resume");
     o.scale = lt_arg_num(a, "scale");
     o.cache_batch = (int)lt_arg_int(a, "cache-batch");
+    o.label_smoothing = lt_arg_num(a, "label-smoothing");
+    o.balance = lt_arg_given(a, "class-weights");
     if (strcmp(objective, "contrastive") != 0)
         for (int i = 0; i < 2; i++)
             if (lt_arg_given(a, i ? "cache-batch" : "scale")) return lt_usage(cli, "--%s: is of --objective contrastive", i ? "cache-batch" : "scale");
@@ -136,7 +138,9 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
     {"scale", 0, LT_OPT_NUM, "X", "contrastive: what cosines are multiplied by", "20", NULL, 1e-6, 1e6}, \
-    {"cache-batch", 0, LT_OPT_INT, "N", "contrastive: texts that pass the model at a time, by gradient caching; 0: a whole batch", "0", NULL, 0, 1e6}
+    {"cache-batch", 0, LT_OPT_INT, "N", "contrastive: texts that pass the model at a time, by gradient caching; 0: a whole batch", "0", NULL, 0, 1e6}, \
+    {"label-smoothing", 0, LT_OPT_NUM, "P", "share of each label that is spread over all of them", "0", NULL, 0, 0.999}, \
+    {"class-weights", 0, LT_OPT_CHOICE, NULL, "classify: balanced: a row weighs by how rare its label is", NULL, "balanced"}
 
 #define UPDATE_OPTIONS \
     {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"}, \

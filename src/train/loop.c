@@ -52,6 +52,8 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, o->cache_batch && (!r->objective->of_embeddings || o->teacher), LT_ERR_USAGE,
                       "cache-batch: is for losses over embeddings alone: contrastive, without a teacher") &&
+           lt_fail_if(cx, o->label_smoothing > 0 && !r->objective->smooths, LT_ERR_USAGE, "label-smoothing: objective \"%s\" has no labels to smooth", o->objective) &&
+           lt_fail_if(cx, o->balance && r->objective != &lt_objective_classify, LT_ERR_USAGE, "class-weights: are of objective classify") &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
            lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch);
@@ -189,6 +191,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_end(cx, scope);
     lt_params_free(&r);
     lt_free(r.order);
+    lt_free(r.label_weight);
     lt_distill_close(r.distill);
     lt_model_close(r.model);
     lt_tokenizer_free(r.tokenizer);

@@ -59,11 +59,12 @@ typedef struct lt_objective_kind {
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
     /* Whether all rows, which are read by now, and the options go together, else an error; NULL: any do. */
-    bool (*fits)(lt_ctx *cx, const lt_run *r);
+    bool (*fits)(lt_ctx *cx, lt_run *r);
     /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
     lt_tensor *(*of_embeddings)(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t n, double factor);
     /* How many of the counted targets the head's outputs are right about; NULL: that is not told. */
     int64_t (*right)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y);
+    bool smooths; /* its labels can be smoothed */
     int longest; /* tokens of an example unless the options say it; 0: as many as the model takes */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
@@ -119,6 +120,7 @@ struct lt_run {
     const lt_kernels *kn;
     int limit; /* longest example */
     lt_examples train, valid;
+    double *label_weight; /* of rows by their label; NULL: ones */
     lt_distill *distill;    /* NULL: no teacher */
     lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;

@@ -175,5 +175,23 @@ refused classify '{"text": "a", "label": {"x": 1}}' 'label' "a label that is an 
 echo '{"text": "a", "label": []}' >"$T/bad.jsonl"
 run lathe train "$M" --objective classify --data "$T/bad.jsonl" --steps 1 -o "$T/none" --quiet
 like "$rc $err" '^1 .*no row has a label' "empty lists alone"
+
+# ---- smoothed and weighed labels ----
+
+printf 'text\tlabel\nwood\ta\nmore wood\ta\nold wood\ta\nwater\tb\n' >"$T/rare.tsv"
+for o in "" "--class-weights balanced" "--label-smoothing 0.3"; do
+    run lathe train "$M" --objective classify --data "$T/rare.tsv" --valid "$T/rare.tsv" --dropout 0 --steps 2 --no-shuffle --log "$T/rare.log" -o "$T/rare" --quiet $o
+    is "$rc:$err" "0:" "classify ${o:-plain}"
+    sed -n 's/^{"step":1,"loss":\([^,]*\),.*/\1/p' "$T/rare.log" >>"$T/losses"
+done
+is "$(sort -u "$T/losses" | wc -l)" 3 "three different losses"
+run lathe train "$M" --objective classify --data "$T/several.jsonl" --label-smoothing 0.1 --steps 1 -o "$T/none"
+like "$rc $err" '^2 .*label-smoothing and class-weights are for rows of one label' "smoothing of several labels"
+run lathe train "$M" --objective span --data "$T/flat.jsonl" --label-smoothing 0.1 --steps 1 -o "$T/none"
+like "$rc $err" '^2 .*label-smoothing: objective "span"' "smoothing of spans"
+run lathe train "$M" --objective mlm --data "$T/flat.jsonl" --class-weights balanced --steps 1 -o "$T/none"
+like "$rc $err" '^2 .*class-weights' "weights of words"
+run lathe train "$M" --objective classify --data "$T/rare.tsv" --label-smoothing 1 --steps 1 -o "$T/none"
+like "$rc $err" '^2 .*--label-smoothing' "all is smoothed away"
 check "nothing is left of what was refused" [ ! -e "$T/none/model.safetensors" ]
 done_testing

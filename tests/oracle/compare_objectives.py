@@ -36,7 +36,7 @@ def sentence(rng, low, high):
 
 # ---- one family ----
 
-def make(family, objective, folder, args, labels=2, dropout=0.0):
+def make(family, objective, folder, args, labels=2, problem=None, dropout=0.0):
     """A random model and its tokenizer, saved as a directory."""
     kind = {"Bert": "bert", "Roberta": "roberta", "DistilBert": "distilbert"}[family]
     source = os.path.join(FIXTURES, "roberta-tiny" if kind == "roberta" else "bert-tiny")
@@ -52,7 +52,7 @@ def make(family, objective, folder, args, labels=2, dropout=0.0):
     config.initializer_range = 0.08  # with less, first tokens of different texts are all but the same, and so is what is learned of them
     if objective == "classify":
         config.num_labels = labels
-        config.problem_type = "multi_label_classification"
+        config.problem_type = problem
     head = {"span": "ForQuestionAnswering", "contrastive": "Model", "classify": "ForSequenceClassification"}[objective]
     model = getattr(transformers, family + head)(config)
     model.save_pretrained(folder)
@@ -273,7 +273,7 @@ def several(family, args, d):
     rows[0]["label"] = names
     write_rows(rows, f"{d}/several.jsonl")
     folder = f"{d}/several"
-    model, tokenizer = make(family, "classify", folder, args, labels=len(names))
+    model, tokenizer = make(family, "classify", folder, args, labels=len(names), problem="multi_label_classification")
     args.batch = 8
     ours = run_lathe(args, folder, "classify", f"{d}/several.jsonl", f"{d}/out-several")
     order = sorted(names)
@@ -289,6 +289,28 @@ def several(family, args, d):
     return good and told
 
 
+# ---- smoothed and weighed labels ----
+
+def weighed(family, args, d):
+    rng = np.random.default_rng(9)
+    names = ["0", "1", "2"]
+    rows = [{"text": sentence(rng, 3, 20), "label": names[int(rng.choice(3, p=[0.6, 0.3, 0.1]))]} for _ in range(50)]
+    write_rows(rows, f"{d}/weighed.jsonl")
+    args.batch = 8
+    good = True
+    weights = torch.tensor([len(rows) / (3 * sum(r["label"] == n for r in rows)) for n in names])
+    for option, how, weight in ((("--label-smoothing", "0.2"), {"label_smoothing": 0.2}, None), (("--class-weights", "balanced"), {}, weights)):
+        folder = f"{d}/weighed-{option[1]}"
+        model, tokenizer = make(family, "classify", folder, args, labels=3)
+
+        def loss(m, batch):
+            logits = m(**padded(tokenizer, [tokenizer(r["text"], verbose=False)["input_ids"] for r in batch])).logits
+            return torch.nn.functional.cross_entropy(logits, torch.tensor([int(r["label"]) for r in batch]), weight=weight, reduction="sum", **how) / len(batch)
+        ours = run_lathe(args, folder, "classify", f"{d}/weighed.jsonl", f"{d}/out-weighed-{option[1]}", *option)
+        good &= judge(f"{family} classify {' '.join(option)}", model, ours, train_torch(model, rows, loss, args))
+    return good
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("lathe")
@@ -301,7 +323,7 @@ def main():
     good = True
     for family in ("Bert", "Roberta", "DistilBert"):
         with tempfile.TemporaryDirectory(dir=args.dir) as d:
-            for run in (span, contrastive, cached_with_dropout, several):
+            for run in (span, contrastive, cached_with_dropout, several, weighed):
                 good &= run(family, args, d)
     sys.exit(not good)
 

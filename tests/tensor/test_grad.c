@@ -52,6 +52,7 @@ OP(make_divergence, lt_divergence(cx, x[0], lt_detach(cx, x[1]), 1.7, weights, 0
 OP(make_relation, lt_relation(cx, x[0], x[1], lt_detach(cx, x[2]), lt_detach(cx, x[3]), seqs, 2, 0.3))
 OP(make_relation_self, lt_relation(cx, x[0], x[0], lt_detach(cx, x[1]), lt_detach(cx, x[1]), seqs, 2, 0.3))
 
+OP(make_smooth, lt_smooth_cross_entropy(cx, x[0], labels, 0.2, weights, 0.3))
 static const int32_t rows_chosen[] = {2, 0, -100, 0, -100, -100, 4, 1};
 OP(make_choice, lt_choose_rows(cx, x[0], seqs, rows_chosen, 0.3))
 
@@ -155,6 +156,7 @@ static const test_case cases[] = {
     {"divergence", 2, {{7, 5}, {7, 5}}, make_divergence, 4, (lt_act)0, 1},
     {"relation", 4, {{9, 10}, {9, 10}, {9, 6}, {9, 6}}, make_relation, 2, (lt_act)0, 2},
     {"relation of itself", 2, {{9, 10}, {9, 6}}, make_relation_self, 2, (lt_act)0, 1},
+    {"cross_entropy, smooth", 1, {{7, 5}}, make_smooth, 4},
     {"choose_rows", 1, {{9, 2}}, make_choice, 4},
 };
 enum { CASES = sizeof cases / sizeof *cases, NORM_CASE = 20 };

@@ -131,9 +131,32 @@ static lt_tensor *loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const 
     lt_tensor *y = lt_model_head(cx, r->model, hidden, s);
     if (e->multi) return y ? lt_sigmoid_cross_entropy(cx, y, wanted(cx, e, b, y), factor / (double)y->shape[1]) : NULL;
     int32_t *label = lt_alloc_array(cx, s->n, sizeof *label);
-    if (!label) return NULL;
-    for (int32_t i = 0; i < s->n; i++) label[i] = e->at[b->example[i]].label;
-    return lt_cross_entropy(cx, y, label, factor);
+    double *weight = r->label_weight ? lt_alloc_array(cx, s->n, sizeof *weight) : NULL;
+    if (!label || (r->label_weight && !weight)) return NULL;
+    for (int32_t i = 0; i < s->n; i++) {
+        label[i] = e->at[b->example[i]].label;
+        if (weight) weight[i] = r->label_weight[label[i]];
+    }
+    return lt_smooth_cross_entropy(cx, y, label, r->o->label_smoothing, weight, factor);
+}
+
+/* Rows over labels times rows of the label: every label then weighs the same, and rows have a weight of one in the mean (scikit-learn's "balanced"). */
+static bool balance(lt_ctx *cx, lt_run *r)
+{
+    const lt_examples *e = &r->train;
+    int used = 0;
+    if (!(r->label_weight = lt_new(cx, e->names, sizeof *r->label_weight))) return false;
+    for (int64_t i = 0; i < e->n; i++) used += r->label_weight[e->at[i].label]++ == 0;
+    for (int i = 0; i < e->names; i++) r->label_weight[i] = r->label_weight[i] > 0 ? (double)e->n / (used * r->label_weight[i]) : 0;
+    return true;
+}
+
+static bool fits(lt_ctx *cx, lt_run *r)
+{
+    const lt_train_options *o = r->o;
+    return lt_fail_if(cx, r->train.multi && (o->balance || o->label_smoothing > 0), LT_ERR_USAGE,
+                      "label-smoothing and class-weights are for rows of one label; %s has rows of several", o->data[0]) &&
+           (!o->balance || balance(cx, r));
 }
 
 /* Sequences of which every label is decided as it should be. */
@@ -155,6 +178,8 @@ const lt_objective_kind lt_objective_classify = {
     .is = {"objective", "classify", "a label for each sequence, or several", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "classify",
     .read = read_row,
+    .fits = fits,
+    .smooths = true,
     .target = target,
     .loss = loss,
     .right = right,

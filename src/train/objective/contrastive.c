@@ -76,7 +76,7 @@ static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 }
 
 /* Batches of one row need negatives of its own. */
-static bool fits(lt_ctx *cx, const lt_run *r)
+static bool fits(lt_ctx *cx, lt_run *r)
 {
     const lt_examples *e = &r->train;
     bool alone = e->n == 1 || (r->o->batch == 1 && !r->o->batch_tokens);

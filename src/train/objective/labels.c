@@ -44,7 +44,7 @@ lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, 
             at[n] = (int32_t)i;
             label[n++] = b->labels[i];
         }
-    return lt_cross_entropy(cx, lt_model_head(cx, r->model, lt_gather(cx, hidden, at, n), b->batch.seqs), label, factor);
+    return lt_smooth_cross_entropy(cx, lt_model_head(cx, r->model, lt_gather(cx, hidden, at, n), b->batch.seqs), label, r->o->label_smoothing, NULL, factor);
 }
 
 const lt_objective_kind lt_objective_labels = {
@@ -53,4 +53,5 @@ const lt_objective_kind lt_objective_labels = {
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
 };

@@ -79,6 +79,7 @@ const lt_objective_kind lt_objective_tag = {
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
     .right = right,
     .names = true,
 };
