@@ -190,14 +190,15 @@ const lt_verb lt_verb_train = {
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
              "of the data, sorted; a JSON list as label, or several fastText labels (__label__NAME) before a text, make it a classifier of several "
              "labels a text; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
-             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128; contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list "
-             "\"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch. A head that MODEL does not have is made "
+             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128; "
+             "contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list \"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch. A head that MODEL does not have is made "
              "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"
              "--save-every keeps checkpoints under OUT, each a model directory; the same command with --resume goes on from the newest one, and ends "
              "with the weights and the log of a run that was never stopped.",
     .examples = "lathe train all-MiniLM-L6-v2 --objective classify --data train.tsv --valid dev.tsv --epochs 3 --lr 3e-5 -o sst2\n"
+                "lathe train all-MiniLM-L6-v2 --objective contrastive --data pairs.jsonl --batch 512 --cache-batch 32 --lr 2e-5 -o mine\n"
                 "lathe train bert --objective mlm --data corpus.txt --steps 10000 --warmup 500 --schedule linear --save-every 1000 --log log.jsonl -o out\n"
                 "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out",
     .least = 1,

@@ -88,7 +88,8 @@ lt_tensor *lt_choose_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, const int3
     lt_tensor *plain = lt_contiguous(cx, x), *out = lt_tensor_new(cx, x->dtype, 1, (int64_t[]){1});
     const int64_t labels = s->n * x->shape[1];
     int32_t *kept = lt_alloc_array(cx, labels, sizeof *kept);
-    choice c = {.kn = lt_kernels_of(cx, x->dtype), .label = kept, .seqs = s, .cols = x->shape[1], .factor = factor, .part = lt_alloc_array(cx, s->n, sizeof *c.part)};
+    choice c = {.kn = lt_kernels_of(cx, x->dtype), .label = kept, .seqs = s, .cols = x->shape[1], .factor = factor};
+    c.part = lt_alloc_array(cx, s->n, sizeof *c.part);
     if (!plain || !out || !kept || !c.kn || !c.part) return NULL;
     memcpy(kept, label, (size_t)labels * sizeof *kept);
     c.x = plain->data;

@@ -15,7 +15,8 @@ static int known_label(lt_ctx *cx, lt_examples *e, const lt_row *row, const char
     if (label >= 0 || !lt_ok(cx)) return label;
     lt_str known = {0};
     for (int i = 0; i < e->names && i < 20; i++) lt_str_printf(&known, "%s%s", i ? ", " : "", e->name[i]);
-    lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": label: \"%.*s\" is none of the labels (%s)", row->file, row->line, (int)size, name, known.data ? known.data : "");
+    lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": label: \"%.*s\" is none of the labels (%s)", row->file, row->line, (int)size, name,
+            known.data ? known.data : "");
     lt_str_free(&known);
     return label;
 }

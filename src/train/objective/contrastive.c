@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { INSIDE, ANCHOR, CANDIDATE }; /* a token's label: the first of a text says what the text is; of the candidates behind an anchor the first is its positive */
+/* A token's label: the first of a text says what the text is; of the candidates behind an anchor the first is its positive. */
+enum { INSIDE, ANCHOR, CANDIDATE };
 
 /* ---- rows ---- */
 
@@ -62,9 +63,11 @@ static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 {
     const int64_t most = 4 + lt_json_size(lt_row_json(row, "negative")) + lt_json_size(lt_row_json(row, "negatives"));
     texts t = {.at = lt_alloc_array(cx, most, sizeof *t.at)};
-    if (!t.at || !add_either(cx, r, e, &t, row, "anchor", "text") || !add_either(cx, r, e, &t, row, "positive", "text_pair") || !add_negatives(cx, r, e, &t, row))
+    if (!t.at || !add_either(cx, r, e, &t, row, "anchor", "text") || !add_either(cx, r, e, &t, row, "positive", "text_pair") ||
+        !add_negatives(cx, r, e, &t, row))
         return false;
-    int32_t *ids = lt_alloc_array(cx, t.tokens, sizeof *ids), *types = lt_alloc_array(cx, t.tokens, sizeof *types), *labels = lt_alloc_array(cx, t.tokens, sizeof *labels);
+    int32_t *ids = lt_alloc_array(cx, t.tokens, sizeof *ids), *types = lt_alloc_array(cx, t.tokens, sizeof *types);
+    int32_t *labels = lt_alloc_array(cx, t.tokens, sizeof *labels);
     if (!ids || !types || !labels) return false;
     memset(labels, INSIDE, (size_t)t.tokens * sizeof *labels);
     for (int32_t i = 0, at = 0; i < t.n; at += t.at[i++]->n) {
@@ -108,7 +111,8 @@ static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibat
 static lt_tensor *of_embeddings(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t rows, double factor)
 {
     const lt_seqs *s = b->batch.seqs;
-    int32_t *anchor = lt_alloc_array(cx, s->n, sizeof *anchor), *candidate = lt_alloc_array(cx, s->n, sizeof *candidate), *own = lt_alloc_array(cx, s->n, sizeof *own);
+    int32_t *anchor = lt_alloc_array(cx, s->n, sizeof *anchor), *own = lt_alloc_array(cx, s->n, sizeof *own);
+    int32_t *candidate = lt_alloc_array(cx, s->n, sizeof *candidate);
     int64_t anchors = 0, candidates = 0;
     if (!anchor || !candidate || !own) return NULL;
     for (int32_t i = 0; i < s->n; i++) {

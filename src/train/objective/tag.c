@@ -71,7 +71,10 @@ static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibat
     return true;
 }
 
-static int64_t right(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y) { return lt_right_by_label(r, e, b, y); }
+static int64_t right(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
+{
+    return lt_right_by_label(r, e, b, y);
+}
 
 const lt_objective_kind lt_objective_tag = {
     .is = {"objective", "tag", "a tag for each word, at its first token", "Devlin et al. 2019, arXiv 1810.04805"},
