@@ -161,6 +161,9 @@ run lathe train "$M" --objective classify --data "$T/fast1.txt" --steps 1 -o "$T
 check "… of one label each: one label" eval '! grep -q multi_label "$T/fast1/config.json"'
 run lathe train "$T/several" --objective classify --data "$T/fast.txt" --steps 1 -o "$T/again" --quiet
 is "$rc:$(grep -c multi_label "$T/again/config.json"):$(grep -o '"id2label": {[^}]*}' "$T/again/config.json")" '0:1:"id2label": {"0": "water", "1": "wood"}' "a classifier of several labels learns on"
+printf '%s\n' '__label__ wood' >"$T/nameless.txt"
+run lathe train "$M" --objective classify --data "$T/nameless.txt" --steps 1 -o "$T/none" --quiet
+like "$rc $err" '^1 .*nameless\.txt:1: a name is expected behind __label__' "a label without a name"
 printf 'text\tlabel\nplain wood\twood\n' >"$T/single.tsv"
 run lathe train "$T/several" --objective classify --data "$T/single.tsv" --steps 1 -o "$T/again1" --quiet
 is "$rc:$(grep -c multi_label "$T/again1/config.json")" "0:1" "… from rows of one label too"

@@ -383,6 +383,15 @@ static void test_refusals(void **state)
     assert_null(lt_cross_entropy(cx, x, (int32_t[]){0, 4, 0}, 1));
     assert_non_null(strstr(lt_ctx_error(cx), "label 4 at row 1: expected up to 3"));
     lt_ctx_clear(cx);
+    const lt_seqs *s = lt_seqs_new(cx, 2, (int32_t[]){3, 0});
+    assert_null(lt_choose_rows(cx, x, s, (int32_t[]){0, 3, 0, 0, -1, -1, -1, -1}, 1));
+    assert_non_null(strstr(lt_ctx_error(cx), "row 3 of sequence 0: it has 3"));
+    lt_ctx_clear(cx);
+    assert_null(lt_choose_rows(cx, x, s, (int32_t[]){0, 0, 0, 0, -1, -1, 0, -1}, 1)); /* nothing to choose among */
+    lt_ctx_clear(cx);
+    assert_null(lt_choose_rows(cx, x, seqs, NULL, 1));
+    assert_non_null(strstr(lt_ctx_error(cx), "[3, 4] and sequences of 9 rows"));
+    lt_ctx_clear(cx);
     lt_tape_end(cx);
     lt_end(cx, scope);
 }

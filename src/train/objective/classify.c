@@ -65,6 +65,7 @@ static int cut_labels(lt_ctx *cx, lt_examples *e, const lt_row *row, const char 
     int n = 0;
     while (has_prefix(*text, *size)) {
         const size_t name = blanks(*text, *size, false);
+        if (!lt_fail_if(cx, name == PREFIX, LT_ERR_INPUT, "%s:%" PRId64 ": a name is expected behind %s", row->file, row->line, prefix)) return -1;
         if ((label[n] = known_label(cx, e, row, *text + PREFIX, name - PREFIX)) < 0) return -1;
         n++;
         const size_t all = name + blanks(*text + name, *size - name, true);
