@@ -64,6 +64,10 @@ typedef struct lt_train_options {
     double lr_end, power;       /* where schedules end; of the polynomial one */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
+    double scale;               /* of cosines, in contrastive learning */
+    double label_smoothing;     /* share of each label that is spread over all of them */
+    bool balance;               /* classify: a row weighs by how rare its label is, all labels alike together */
+    int cache_batch;            /* … whose gradients are cached: sequences that pass the model at a time; 0: the whole batch */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 
