@@ -90,6 +90,10 @@ typedef struct lt_train_options {
     int prefetch;               /* steps whose batches are made ahead by a thread of their own; 0: none */
     const char *cache;          /* a folder that keeps what rows became, for other runs over the same; NULL: much data goes to OUT meanwhile, the rest to memory */
     lt_mask_options mask;
+    double scale;               /* of cosines, in contrastive learning */
+    double label_smoothing;     /* share of each label that is spread over all of them */
+    bool balance;               /* classify: a row weighs by how rare its label is, all labels alike together */
+    int cache_batch;            /* … whose gradients are cached: sequences that pass the model at a time; 0: the whole batch */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 

@@ -49,6 +49,7 @@ struct lt_ctx {
     bool dropping;         /* dropout is on, by random numbers of … */
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */
+    uint32_t drop_row;             /* of a batch that is computed in parts: which row its first is */
 
     /* The nn room's: who is shown what passes, and the layer that runs. */
     void (*tap)(void);

@@ -185,6 +185,13 @@ static bool run_with(lt_cli *cli, bool taught)
     const bool either = precision && strcmp(precision, "auto") == 0; /* the best that the machine has */
     o.bf16 = either || (precision && strcmp(precision, "bf16") == 0);
     if (precision && !o.bf16 && strcmp(precision, "f32") != 0) return lt_usage(cli, "--precision %s: training computes in f32 or bf16", precision);
+    o.scale = lt_arg_num(a, "scale");
+    o.cache_batch = (int)lt_arg_int(a, "cache-batch");
+    o.label_smoothing = lt_arg_num(a, "label-smoothing");
+    o.balance = lt_arg_given(a, "class-weights");
+    if (strcmp(objective, "contrastive") != 0)
+        for (int i = 0; i < 2; i++)
+            if (lt_arg_given(a, i ? "cache-batch" : "scale")) return lt_usage(cli, "--%s: is of --objective contrastive", i ? "cache-batch" : "scale");
     lt_train_result r;
     if (!lt_train(cli->cx, &o, show, cli, &r)) return false;
     if (o.bf16 && !r.bf16 && !either && !r.finished_before) lt_remark(cli, "this machine does not multiply bf16: computed in f32");
@@ -205,6 +212,10 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
     {"activation-checkpointing", 0, LT_OPT_FLAG, NULL, "keep only what blocks read, and compute them again in the backward pass: less memory, a third more work"}, \
+    {"scale", 0, LT_OPT_NUM, "X", "contrastive: what cosines are multiplied by", "20", NULL, 1e-6, 1e6}, \
+    {"cache-batch", 0, LT_OPT_INT, "N", "contrastive: texts that pass the model at a time, by gradient caching; 0: a whole batch", "0", NULL, 0, 1e6}, \
+    {"label-smoothing", 0, LT_OPT_NUM, "P", "share of each label that is spread over all of them", "0", NULL, 0, 0.999}, \
+    {"class-weights", 0, LT_OPT_CHOICE, NULL, "classify: balanced: a row weighs by how rare its label is", NULL, "balanced"}, \
     {"break-mode", 0, LT_OPT_CHOICE, NULL, "mlm: a row is a text, or sentences (rows; an empty one ends a document) are joined to blocks of --max-tokens, broken anywhere, or only between sentences, or there and between documents", "row", "row|none|complete|complete-doc"}, \
     {"pair-copies", 0, LT_OPT_INT, "N", "nsp, sop: times the texts are gone through, each time paired otherwise", "1", NULL, 1, 1000}, \
     {"short-pairs", 0, LT_OPT_NUM, "P", "nsp, sop: the share of pairs that are made shorter by chance", "0.1", NULL, 0, 1}, \
@@ -213,7 +224,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"pack", 0, LT_OPT_FLAG, NULL, "a batch is --batch rows of --max-tokens, filled with whole examples; attention stays within each"}, \
     {"exchange", 0, LT_OPT_CHOICE, NULL, "deal the sequences of an update's batches out anew, so that these have as many tokens, or cost as much; none: only log how uneven they are", NULL, "none|tokens|cost"}, \
     {"prefetch", 0, LT_OPT_INT, "N", "steps whose batches are made while an earlier one runs; 0: none", "2", NULL, 0, 60}, \
-    {"cache", 0, LT_OPT_FILE, "DIR", "keep the rows' tokens there, in files, for other runs over the same data (much data: in OUT until the run ends)"}, \
+    {"cache", 0, LT_OPT_FILE, "DIR", "keep the rows' tokens there, in files, for other runs over the same data (much data: in OUT until the run ends; classify: always in memory)"}, \
     {"mask-rate", 0, LT_OPT_NUM, "P", "mlm: the share of tokens that is hidden", "0.15", NULL, 1e-6, 1}, \
     {"mask-keep", 0, LT_OPT_NUM, "P", "mlm: of those, the share that stays as it is", "0.1", NULL, 0, 1}, \
     {"mask-random", 0, LT_OPT_NUM, "P", "mlm: … and that becomes another token; the rest becomes the mask", "0.1", NULL, 0, 1}, \
@@ -262,7 +273,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
 
 static const lt_opt options[] = {
-    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, nsp, mlm+nsp … (see lathe list objective)"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive, nsp, mlm+nsp … (see lathe list objective)"},
     DATA_OPTIONS,
     UPDATE_OPTIONS,
     RUN_OPTIONS,
@@ -286,13 +297,18 @@ const lt_verb lt_verb_train = {
     .operands = "MODEL [FILE…]",
     .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
-             "of the data, sorted; regress takes texts with a number as label; tag takes rows of \"words\" and \"tags\", in JSON or CoNLL columns; nsp and sop (and "
-             "mlm+nsp, mlm+sop) take documents: their sentences a line each, an empty line behind each document. A head that MODEL does not have is made at random.\n"
+             "of the data, sorted; a JSON list as label, or several fastText labels (__label__NAME) before a text, make it a classifier of several "
+             "labels a text; regress takes texts with a number as label; tag takes rows of \"words\" and \"tags\", in JSON or CoNLL columns; span takes "
+             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128; "
+             "contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list \"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch; nsp and sop (and mlm+nsp, mlm+sop) take documents: "
+             "their sentences a line each, an empty line behind each document. A head that MODEL does not have is made "
+             "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"
              "--save-every keeps checkpoints under OUT, each a model directory; the same command with --resume goes on from the newest one, and ends "
              "with the weights and the log of a run that was never stopped.",
     .examples = "lathe train all-MiniLM-L6-v2 --objective classify --data train.tsv --valid dev.tsv --epochs 3 --lr 3e-5 -o sst2\n"
+                "lathe train all-MiniLM-L6-v2 --objective contrastive --data pairs.jsonl --batch 512 --cache-batch 32 --lr 2e-5 -o mine\n"
                 "lathe train bert --objective mlm --data corpus.txt --steps 10000 --warmup 500 --schedule linear --save-every 1000 --log log.jsonl -o out\n"
                 "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out",
     .least = 1,

@@ -77,6 +77,7 @@ void lt_examples_free(lt_examples *e)
     lt_free(e->ids);
     lt_free(e->types);
     lt_free(e->labels);
+    lt_free(e->sets);
     *e = (lt_examples){0};
 }
 
@@ -112,7 +113,8 @@ static int by_name(const void *x, const void *y)
 
 bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now)
 {
-    for (int64_t i = 0; i < e->n; i++)
+    lt_sets_renumber(e, now);
+    for (int64_t i = 0; i < e->n && !e->multi; i++)
         if (e->at[i].label >= 0) e->at[i].label = now[e->at[i].label];
     for (int64_t i = 0; e->labels && i < e->tokens; i++)
         if (e->labels[i] >= 0) e->labels[i] = now[e->labels[i]];

@@ -24,6 +24,17 @@ static lt_encoding *encoding_of_ids(lt_ctx *cx, lt_run *r, lt_examples *e, const
     return n ? c : NULL;
 }
 
+lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size)
+{
+    if (!r->tokenizer) return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tokenizer: rows of ids are expected", r->o->model);
+    lt_encoding *c = lt_encode(cx, r->tokenizer, text, size, pair, pair_size, &(lt_encode_options){.max_tokens = r->limit});
+    if (c && c->n == c->special_count) { /* nothing was in it */
+        e->skipped++;
+        return NULL;
+    }
+    return c;
+}
+
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 {
     int32_t n = 0;
@@ -32,14 +43,7 @@ lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *
     if (ids) return encoding_of_ids(cx, r, e, row, ids, n);
     size_t size = 0, pair_size = 0;
     const char *text = lt_row_want_text(cx, row, "text", &size), *pair = text ? lt_row_text(row, "text_pair", &pair_size) : NULL;
-    if (!text) return NULL;
-    if (!r->tokenizer) return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tokenizer: rows of ids are expected", r->o->model);
-    lt_encoding *c = lt_encode(cx, r->tokenizer, text, size, pair, pair_size, &(lt_encode_options){.max_tokens = r->limit});
-    if (c && c->n == c->special_count) { /* nothing was in it */
-        e->skipped++;
-        return NULL;
-    }
-    return c;
+    return text ? lt_text_tokens(cx, r, e, text, size, pair, pair_size) : NULL;
 }
 
 /* ---- many rows at once ---- */
@@ -77,8 +81,13 @@ static bool take_part(lt_ctx *cx, lt_examples *e, lt_examples *p)
     bool good = now != NULL;
     for (int i = 0; good && e->open && i < p->names; i++) good = (now[i] = lt_examples_label(cx, e, p->name[i], strlen(p->name[i]))) >= 0;
     if (good && e->open && p->names) good = lt_examples_renumber(cx, p, now);
+    if (good && p->multi && !e->multi) good = lt_examples_make_multi(cx, e);
+    if (good && e->multi && !p->multi) good = lt_examples_make_multi(cx, p);
     for (int64_t i = 0; good && i < p->n; i++) {
-        const lt_example *x = &p->at[i];
+        lt_example *x = &p->at[i];
+        int32_t labels = 0;
+        const int32_t *set = e->multi ? lt_set_of(p, i, &labels) : NULL;
+        if (set && (x->label = lt_examples_set(cx, e, set, labels)) < 0) return false;
         good = lt_examples_add(cx, e, p->ids ? p->ids + x->begin : NULL, p->types ? p->types + x->begin : NULL, p->labels ? p->labels + x->begin : NULL, x->n,
                                x->label, x->number);
     }
@@ -91,7 +100,7 @@ static void clear_part(part *p)
 {
     for (int k = 0; k < p->n; k++) lt_row_release(&p->row[k]);
     p->n = 0;
-    p->e.n = p->e.tokens = p->e.skipped = 0;
+    p->e.n = p->e.tokens = p->e.skipped = p->e.set_n = 0;
     for (int i = 0; p->e.open && i < p->e.names; i++) lt_free(p->e.name[i]);
     if (p->e.open) p->e.names = 0;
 }
@@ -116,6 +125,8 @@ static bool fill(lt_ctx *cx, reading *g, lt_rows *rows, int *parts, bool *more)
         if (!lt_row_keep(cx, &row)) return false;
         if (*parts == 0 || g->part[*parts - 1].n == ROWS) {
             g->part[*parts].e.open = g->e->open;
+            g->part[*parts].e.multi = g->e->multi;
+            g->part[*parts].e.settled = g->e->settled;
             if (!g->e->open) g->part[*parts].e.name = g->e->name, g->part[*parts].e.names = g->e->names;
             ++*parts;
         }
@@ -205,6 +216,7 @@ static const char *cache_folder(lt_ctx *cx, const lt_run *r, const char *const *
 {
     const lt_train_options *o = r->o;
     const bool much = is_much(files, n, again);
+    if (r->objective == &lt_objective_classify) return NULL; /* sets of labels are in memory, and so is the rest */
     if (o->cache) {
         if (mkdir(o->cache, 0777) != 0 && errno != EEXIST) return lt_fail(cx, LT_ERR_IO, "%s: %s", o->cache, strerror(errno));
         return o->cache;

@@ -46,6 +46,10 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
     for (int i = 0; i < batches; i++) {
         if (b[i].counted == 0 && !r->distill && !r->objective->also) continue;
+        if (r->o->cache_batch) {
+            if (!lt_cached_batch(cx, r, &b[i], by_counted[i], true, &s->loss)) return false;
+            continue;
+        }
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], by_counted[i], by_sequences[i]);
         const bool good = loss && lt_backward(cx, loss, NULL);

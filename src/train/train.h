@@ -26,6 +26,10 @@ typedef struct lt_examples { /* in file order; in memory, or in a file that is w
     int names;
     bool open;   /* new names may be added */
     lt_store *store; /* where the tokens are; NULL: in memory */
+    bool settled; /* whether sequences have sets of labels is known, from the rows to learn from */
+    bool multi;  /* a sequence has a set of labels: its label is a place in … */
+    int32_t *sets; /* … this pool (sets.c) */
+    int64_t set_n, set_room;
 } lt_examples;
 /* The tokens of the i-th, wherever they are; types and labels may be NULL, and are zeros where it has none. */
 bool lt_example_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels);
@@ -37,6 +41,11 @@ int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size)
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e);
 bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now);
 void lt_examples_free(lt_examples *e);
+/* sets.c */
+int32_t lt_examples_set(lt_ctx *cx, lt_examples *e, const int32_t *label, int32_t n); /* a new set's place; -1: an error */
+const int32_t *lt_set_of(const lt_examples *e, int64_t example, int32_t *n);
+bool lt_examples_make_multi(lt_ctx *cx, lt_examples *e); /* what has one label so far has a set of one */
+void lt_sets_renumber(lt_examples *e, const int32_t *now);
 
 typedef struct lt_minibatch { /* scoped */
     lt_batch batch;
@@ -74,11 +83,19 @@ typedef struct lt_objective_kind {
     bool (*block)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *block);
     bool pairs;  /* its examples are pairs of neighbouring texts, made of documents; */
     bool swaps;  /* wrong ones are in wrong order, else the second is of another document */
+    /* Whether all rows, which are read by now, and the options go together, else an error; NULL: any do. */
+    bool (*fits)(lt_ctx *cx, lt_run *r);
+    /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
+    lt_tensor *(*of_embeddings)(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t n, double factor);
+    /* How many of the counted targets the head's outputs are right about; NULL: that is not told. */
+    int64_t (*right)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y);
+    bool smooths; /* its labels can be smoothed */
+    int longest; /* tokens of an example unless the options say it; 0: as many as the model takes */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
 extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
-extern const lt_objective_kind lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp, lt_objective_mlm_sop;
+extern const lt_objective_kind lt_objective_span, lt_objective_contrastive, lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp, lt_objective_mlm_sop;
 
 enum { LT_STATES = 4, LT_SETTINGS = 8 };
 
@@ -176,6 +193,7 @@ struct lt_run {
     int limit; /* longest example */
     lt_examples train, valid;
     struct lt_masker *masker; /* mlm's; NULL: nothing is masked */
+    double *label_weight; /* of rows by their label; NULL: ones */
     lt_distill *distill;    /* NULL: no teacher */
     lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;
@@ -196,6 +214,7 @@ typedef bool lt_read_fn(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row
 bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, lt_read_fn *read);
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size); /* the same of a text */
 /* sentences.c: rows as sentences of documents: their tokens without special ones, and an example of no tokens behind each document. */
 bool lt_reads_sentences(const lt_run *r);
 bool lt_sentence_read(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
@@ -252,6 +271,8 @@ void lt_average_hide(lt_ctx *cx, lt_run *r); /* … until here */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
+/* cache.c: factor · Σ loss over b's targets is added to *loss, and its gradients to the parameters' if they are learned, o->cache_batch sequences at a time. */
+bool lt_cached_batch(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double factor, bool learn, double *loss);
 /* checkpoint.c */
 /* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
  * one there: that can be resumed no more. A model in OUT stays until the end. */
@@ -272,7 +293,9 @@ lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* 
 bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *s);
 bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, double loss, double accuracy);
 void lt_log_close(lt_log *log);
-/* valid.c: moves r->place's best and worse, writes to the log. */
+/* valid.c */
+int64_t lt_right_by_label(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y); /* the largest output is the label's */
+/* moves r->place's best and worse, writes to the log. */
 bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result);
 
 #endif

@@ -50,4 +50,5 @@ const lt_objective_kind lt_objective_mlm = {
     .prepare = lt_mask_prepare,
     .target = lt_mask_batch,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
 };
