@@ -443,6 +443,7 @@ static void refusals(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_by_itself), cmocka_unit_test(floor_and_a_random_unit), cmocka_unit_test(rounded_with_a_cap), cmocka_unit_test(places_are_alike),
         cmocka_unit_test(whole_words),    cmocka_unit_test(spans),                   cmocka_unit_test(lengths_of_spans),   cmocka_unit_test(pools),

@@ -329,6 +329,7 @@ static void errors_have_their_turn(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),     cmocka_unit_test(costs_are_a_budget), cmocka_unit_test(windows),
         cmocka_unit_test(packed_rows), cmocka_unit_test(exchanges),          cmocka_unit_test(made_ahead),

@@ -270,6 +270,7 @@ static void refusals(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks), cmocka_unit_test(pairs), cmocka_unit_test(the_same_again), cmocka_unit_test(refusals),
     };

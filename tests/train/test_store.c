@@ -243,6 +243,7 @@ static void full_disk(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back), cmocka_unit_test(without_a_name), cmocka_unit_test(nothing_in_it), cmocka_unit_test(damage), cmocka_unit_test(full_disk),
     };
