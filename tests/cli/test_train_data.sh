@@ -1,6 +1,7 @@
 #!/bin/bash
 # Protects: what train does with its rows: the same run from memory or a file, with any number of threads and of batches made ahead, from text, JSONL, CSV and
 # compressed files, when it is killed and resumed; blocks, pairs, budgets and the exchange; and hostile rows, a damaged file of tokens, a full disk.
+data=${LATHE_DATA:-}
 . "$(dirname "$0")/../tap.sh"
 
 M=$MODELS/bert-tiny
@@ -187,7 +188,7 @@ like "$rc $err" '^2 .*break-mode' "pairs are made in their own way"
 check "nothing is left of what was refused" [ ! -e "$T/no" ]
 
 # Readers that have no header: real rows of several sets.
-if [ -n "${LATHE_DATA:-}" ] && [ -d "$LATHE_DATA/wnut17" ]; then
+if [ -n "$data" ] && [ -d "$data/wnut17" ]; then
     real() { # ROWS OPTION…
         rm -rf "$T/real"
         local rows=$1
@@ -195,7 +196,7 @@ if [ -n "${LATHE_DATA:-}" ] && [ -d "$LATHE_DATA/wnut17" ]; then
         run lathe train "$M" --steps 1 -o "$T/real" --quiet --json "$@"
         like "$rc $out" "^0 .*\"examples\":$rows,\"skipped\":0" "${*: -1}: $rows rows"
     }
-    D=$LATHE_DATA
+    D=$data
     real 3394 --objective tag --data "$D/wnut17/wnut17train.conll"
     real 5424 --objective tag --format conll --data "$D/ncbi-disease/train.tsv"
     real 1672 --objective tag --format conll --data "$D/nergrit/train.txt"
