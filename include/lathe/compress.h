@@ -66,20 +66,20 @@ const lt_kind *lt_compress_kinds(int *n); /* for `lathe list`; lt_quantizers are
 
 /* ---- eight bits by other rules, to be compared ---- */
 
-/* How the factors of a product x wᵀ become codes of 8 bits (Dettmers et al. 2022, arXiv 2208.07339). These are measured, not run by: their products are
- * those of f32, of whole numbers. */
+/* How the factors of a product x wᵀ become codes of 8 bits (Dettmers et al. 2022, arXiv 2208.07339). */
 typedef enum { LT_SCALE_TENSOR, LT_SCALE_ROW, LT_SCALE_VECTOR } lt_scales; /* one for x, one for w; one for each row of x; and for each output of w */
-typedef enum { LT_APART_NONE, LT_APART_COLUMNS, LT_APART_VALUES } lt_apart; /* of x: columns in which any row reaches the threshold; such values alone */
+typedef enum { LT_BY_F32, LT_BY_RULE, LT_BY_KERNEL } lt_multiplier; /* codes by the rule below, multiplied as whole numbers in f32; what linears of kind int8 run by */
 typedef struct lt_quantizer {
     lt_kind is;
-    bool codes;          /* false: plain f32 */
+    lt_multiplier by;
     lt_scales scales;
-    bool zero_x, zero_w; /* 254 steps from the smallest value to the largest; else 127 to either side of zero */
-    lt_apart apart;      /* what is multiplied in f32 … */
-    bool exact;          /* … by weights as they are; else by what their codes mean */
+    bool zero;  /* 254 steps from the smallest value to the largest; else 127 to either side of zero */
+    bool apart; /* columns of x in which any row reaches the threshold are multiplied in f32 … */
+    bool exact; /* … by weights as they are; else by what their codes mean */
 } lt_quantizer;
 const lt_quantizer *lt_quantizers(int *n); /* the first is plain f32 */
-/* x [m, k], w [n, k] → [m, n]; threshold 0: nothing stays apart. *columns: how many columns of x did, in part at least. */
+/* x [m, k], w [n, k] → [m, n]; threshold 0: nothing stays apart. *columns: how many columns of x did, in part at least.
+ * Not differentiated. */
 lt_tensor *lt_quantized_product(lt_ctx *cx, const lt_quantizer *q, float threshold, lt_tensor *x, lt_tensor *w, int64_t *columns);
 
 typedef struct lt_trial_options {
