@@ -84,9 +84,10 @@ static lt_tensor *run_dense(lt_ctx *cx, const lt_linear *l, lt_tensor *x, const 
     return lt_product_run(cx, id, x, &l->coding, packed, l->out, e, NULL);
 }
 
-static void one_linear(int threads, int64_t out, int64_t in, int64_t m, int percent, const lt_linear_kind *kind)
+static void one_linear_by(const char *isa, int threads, int64_t out, int64_t in, int64_t m, int percent, const lt_linear_kind *kind)
 {
-    lt_ctx *cx = new_context(threads);
+    lt_ctx *cx = lt_ctx_new(&(lt_options){.threads = threads, .isa = isa});
+    assert_non_null(cx);
     lt_scope scope = lt_open(cx, NULL);
     lt_linear l = make_linear(cx, out, in, percent, kind);
     lt_tensor *x = inputs(cx, m, in), *z = inputs(cx, m, out);
@@ -103,6 +104,12 @@ static void one_linear(int threads, int64_t out, int64_t in, int64_t m, int perc
     lt_end(cx, scope);
     lt_linear_free(&l);
     lt_ctx_free(cx);
+}
+
+/* By every table of this machine but the reference. */
+static void one_linear(int threads, int64_t out, int64_t in, int64_t m, int percent, const lt_linear_kind *kind)
+{
+    for (int i = 1; i < lt_kernels_count(); i++) one_linear_by(lt_kernels_at(i)->isa, threads, out, in, m, percent, kind);
 }
 
 static void linears(void **unused)
