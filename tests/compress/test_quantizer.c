@@ -1,7 +1,8 @@
 /* Protects: products by each rule of eight bits against the rules in f64, with zero points expanded as the paper does; errors of the size that is
  * known of them, with outliers and without; what holds of LLM.int8() exactly: thresholds of nothing and of everything, rows in any order; and a
- * model under trial, which is the same model with outliers put in and afterwards. */
+ * model under trial, which is the same model with outliers put in, and afterwards, whether there was memory for it or not. */
 #include "lathe/compress.h"
+#include "lathe/nn.h"
 #include "models/fixture.h"
 
 static uint64_t state = 39;
@@ -257,6 +258,38 @@ static void models(void **unused)
     lt_ctx_free(cx);
 }
 
+static bool is_dense(lt_ctx *cx, const lt_readers *r, void *arg)
+{
+    for (int i = 0; i < r->n; i++) assert_ptr_equal(r->l[i]->kind, &lt_linear_dense);
+    return true;
+}
+
+/* Without room for it, a trial ends with an error, and the model is what it was. */
+static void no_memory(void **unused)
+{
+    fixture f;
+    lt_trial t[16];
+    lt_ctx *cx = new_context(1);
+    read_fixture(cx, &f, "bert-tiny");
+    const int64_t begin[] = {0, f.length[0]};
+    lt_model *m = lt_model_open(cx, f.path, &(lt_model_options){.precision = LT_PRECISION_F32, .no_tokenizer = true, .unpacked = true});
+    assert_done(cx, m);
+    int refused = 0;
+    for (size_t limit = 1 << 12; limit < 1 << 20; limit += limit / 4) {
+        lt_ctx *small = lt_ctx_new(&(lt_options){.threads = 1, .memory_limit = limit});
+        if (!small) continue;
+        const bool done = lt_try_quantizers(small, m, f.ids, begin, 1, &(lt_trial_options){.threshold = 6, .inject = 20}, t);
+        assert_int_equal(lt_ctx_status(small), done ? LT_OK : LT_ERR_MEMORY);
+        lt_model_readers(cx, m, is_dense, NULL);
+        refused += !done;
+        lt_ctx_free(small);
+    }
+    assert_true(refused > 0);
+    lt_model_close(m);
+    free_fixture(&f);
+    lt_ctx_free(cx);
+}
+
 static void packed_is_refused(void **unused)
 {
     fixture f;
@@ -284,6 +317,6 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {cmocka_unit_test(as_defined), cmocka_unit_test(as_known), cmocka_unit_test(thresholds_and_rows), cmocka_unit_test(models),
-                                       cmocka_unit_test(packed_is_refused)};
+                                       cmocka_unit_test(packed_is_refused), cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests_name("quantizer", tests, NULL, NULL);
 }
