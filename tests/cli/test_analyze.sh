@@ -39,6 +39,13 @@ check "other features with another seed" [ "$(lathe analyze "$M" "$T/lines.txt" 
 run lathe analyze "$T/int8" "$T/lines.txt" --quantizers --json --quiet
 is "$rc:$(wc -l <<<"$out")" "0:$(wc -l <<<"$more")" "--quantizers on a quantised model"
 is "$(lathe analyze "$M" "$T/ids.txt" --ids --quantizers --json --quiet | wc -l)" "$(wc -l <<<"$more")" "--quantizers on ids"
+lathe train "$M" --init random --objective mlm --data "$T/lines.txt" --steps 1 -o "$T/mlm" --quiet >/dev/null 2>&1
+run lathe analyze "$T/mlm" "$T/lines.txt" --quantizers --json --quiet
+is "$rc:$err:$(grep -c '"loss":[0-9]' <<<"$out")" "0::$(wc -l <<<"$more")" "a loss where masked tokens are predicted"
+loss() { grep "\"$2\"" <<<"$1" | sed 's/.*"loss":\([^}]*\)}/\1/'; }
+more=$(lathe analyze "$T/mlm" "$T/lines.txt" --quantizers --inject 60 --json --quiet)
+check "outliers put in do not change it in f32" awk "BEGIN { d = $(loss "$out" f32) - $(loss "$more" f32); exit !(d < 1e-5 && d > -1e-5) }"
+
 run lathe analyze "$M" "$T/lines.txt" --inject 40
 like "$rc $err" "^2 .*--quantizers" "--inject alone"
 run lathe analyze "$M" "$T/lines.txt" --quantizers --inject 0.5
