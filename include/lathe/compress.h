@@ -62,7 +62,41 @@ typedef struct lt_smoothing {
 bool lt_smooth_int8(void *smoothing, lt_ctx *cx, lt_linear *l);
 /* GPTQ (Frantar et al. 2022, arXiv 2210.17323), with the Gram matrices of an lt_calibration. */
 bool lt_gptq_int4(void *calibration, lt_ctx *cx, lt_linear *l);
-const lt_kind *lt_compress_kinds(int *n); /* for `lathe list` */
+const lt_kind *lt_compress_kinds(int *n); /* for `lathe list`; lt_quantizers are listed beside them */
+
+/* ---- eight bits by other rules, to be compared ---- */
+
+/* How the factors of a product x wᵀ become codes of 8 bits (Dettmers et al. 2022, arXiv 2208.07339). */
+typedef enum { LT_SCALE_TENSOR, LT_SCALE_ROW, LT_SCALE_VECTOR } lt_scales; /* one for x, one for w; one for each row of x; and for each output of w */
+typedef enum { LT_BY_F32, LT_BY_RULE, LT_BY_KERNEL } lt_multiplier; /* codes by the rule below, multiplied as whole numbers in f32; what linears of kind int8 run by */
+typedef struct lt_quantizer {
+    lt_kind is;
+    lt_multiplier by;
+    lt_scales scales;
+    bool zero;  /* 254 steps from the smallest value to the largest; else 127 to either side of zero */
+    bool apart; /* columns of x in which any row reaches the threshold are multiplied in f32 … */
+    bool exact; /* … by weights as they are; else by what their codes mean */
+} lt_quantizer;
+const lt_quantizer *lt_quantizers(int *n); /* the first is plain f32 */
+/* x [m, k], w [n, k] → [m, n]; threshold 0: nothing stays apart. *columns: how many columns of x did, in part at least.
+ * Not differentiated. */
+lt_tensor *lt_quantized_product(lt_ctx *cx, const lt_quantizer *q, float threshold, lt_tensor *x, lt_tensor *w, int64_t *columns);
+
+typedef struct lt_trial_options {
+    double threshold; /* 0: none stays apart */
+    double inject;    /* > 1: six features of what attention and feed-forward layers read are multiplied by it, their weights divided: the same
+                       * model, with outliers */
+    uint64_t seed;    /* … of which features */
+} lt_trial_options;
+typedef struct lt_trial {    /* what a quantizer makes of a model */
+    double error;            /* |y' - y| / |y| over all products of the blocks, each of the input that it got */
+    double columns;          /* of an input that stay apart, on average over products */
+    double cosine_min, cosine_mean; /* of embeddings, to those of the model in f32 */
+    double loss;             /* of models that predict masked tokens: every seventh is masked; else not a number */
+} lt_trial;
+/* Runs inputs as lt_calibrate does, once by each of lt_quantizers, and fills a trial for each. A call's x is a batch of about 512 tokens. The model
+ * is opened in f32, `unpacked`, and is as it was afterwards. */
+bool lt_try_quantizers(lt_ctx *cx, lt_model *m, const int32_t *ids, const int64_t *begin, int64_t n, const lt_trial_options *o, lt_trial *trial);
 
 #ifdef __cplusplus
 }

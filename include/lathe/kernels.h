@@ -112,20 +112,20 @@ typedef struct lt_product {
 /* Of weights [n, k], blocks of LT_SPARSE_BLOCK consecutive outputs that share one k are left out where all of them are zero. Rows of inputs are
  * turned, so that tokens fill vectors and each block that is left costs one read of them. f32: an output is a chain of fused multiply-adds
  * over 128 of the blocks that are left, in order of k, and the sum of these chains in order; zero weights meet no input, so infinities there make
- * no NaN. int8: codes and scales as lt_product's, and its bits. */
-typedef enum { LT_SPARSE_F32, LT_SPARSE_INT8, LT_SPARSES } lt_sparse_id;
+ * no NaN. int8: codes and scales as lt_product's, and its bits. bf16: weights and inputs as lt_product's. */
+typedef enum { LT_SPARSE_F32, LT_SPARSE_INT8, LT_SPARSE_BF16, LT_SPARSES } lt_sparse_id;
 enum { LT_SPARSE_BLOCK = 4 };
 
 typedef struct lt_sparse {
     int tokens;                                     /* of a panel of turned rows */
     size_t (*turned_bytes)(int64_t m, int64_t k);   /* of m rows */
-    /* Rows first … first+m-1 (first a multiple of `tokens`; m too, unless they are the last) of a, as they stand in a->data: f32, or int8 codes by
-     * lt_product.encode, into a->panels. */
+    /* Rows first … first+m-1 (first a multiple of `tokens`; m too, unless they are the last) of a, as they stand in a->data: f32, or as
+     * lt_product.encode makes them for int8 and bf16 (where it has row_bytes), into a->panels. */
     void (*turn)(int64_t first, int64_t m, int64_t k, const lt_coded_rows *a);
     size_t (*packed_bytes)(int64_t n, int64_t k, const void *w);
-    /* w [n, k] row-major: f32, scale is not read; or codes -127 … 127, scale [n]. Padding of n to lt_kernels.nr is zero. */
+    /* w [n, k] row-major: f32 (bf16: rounded here), scale is not read; or codes -127 … 127, scale [n]. Padding of n to lt_kernels.nr is zero. */
     void (*pack)(int64_t n, int64_t k, const void *w, const float *scale, void *packed);
-    void (*unpack_row)(int64_t k, const void *packed, int64_t j, void *out); /* row j of w */
+    void (*unpack_row)(int64_t k, const void *packed, int64_t j, void *out); /* row j of w: f32, or codes */
     /* As lt_product.gemm; the first row is row `first` of a (as for turn), the first column is `column`, a multiple of lt_kernels.nr, of packed. */
     void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, int64_t column, void *c, int64_t c_stride,
                  const lt_gemm_epilogue *e);

@@ -304,7 +304,8 @@ void lt_norm_free(lt_norm_slot *n);
 
 /* ---- kinds by name --------------------------------------------------------------------------------------------- */
 
-extern const lt_linear_kind lt_linear_dense, lt_linear_bf16, lt_linear_int8, lt_linear_int4, lt_linear_sparse, lt_linear_sparse_int8;
+extern const lt_linear_kind lt_linear_dense, lt_linear_bf16, lt_linear_int8, lt_linear_int4, lt_linear_sparse, lt_linear_sparse_bf16, lt_linear_sparse_int8,
+    lt_linear_sparse_int4;
 extern const lt_mixer_kind lt_mixer_attention;
 extern const lt_memory_kind lt_memory_kv;
 extern const lt_position_kind lt_position_relative_key, lt_position_relative_key_query;

@@ -91,6 +91,10 @@ static bool put_all(lister *l)
         if (!put_table(l, lt_pooling_kind(i), 1)) return false;
     if (!put_table(l, outputs, sizeof outputs / sizeof *outputs)) return false;
     if (!put_train(l, train, n_train) || !put_table(l, compress, n_compress)) return false;
+    int n_quantizers;
+    const lt_quantizer *q = lt_quantizers(&n_quantizers);
+    for (int i = 1; i < n_quantizers; i++)
+        if (!put_table(l, &q[i].is, 1)) return false;
     if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;

@@ -4,9 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "lathe/compress.h"
-
-enum { BATCH_TOKENS = 512 };
+#include "compress/batches.h"
 
 typedef struct run { /* of one calibration */
     lt_calibration *c;
@@ -121,30 +119,7 @@ static bool set_tap(lt_ctx *cx, const lt_readers *r, void *arg)
 
 /* ---- running ---- */
 
-static bool run_batch(lt_ctx *cx, const lt_model *m, const int32_t *ids, const int64_t *begin_at, int64_t n)
-{
-    lt_scope scope = lt_open(cx, NULL);
-    int32_t *length = lt_alloc_array(cx, n, sizeof *length);
-    for (int64_t i = 0; length && i < n; i++) length[i] = (int32_t)(begin_at[i + 1] - begin_at[i]);
-    lt_seqs *s = length ? lt_seqs_new(cx, (int32_t)n, length) : NULL;
-    const lt_batch batch = {.seqs = s, .ids = ids + begin_at[0]};
-    const bool good = s && lt_model_hidden(cx, m, &batch);
-    lt_end(cx, scope);
-    return good;
-}
-
-static bool run_all(lt_ctx *cx, const lt_model *m, const int32_t *ids, const int64_t *begin_at, int64_t n)
-{
-    bool good = true;
-    lt_progress_begin(cx, "calibrating", "inputs", n);
-    for (int64_t i = 0, end; good && i < n; i = end) {
-        for (end = i + 1; end < n && begin_at[end + 1] - begin_at[i] <= BATCH_TOKENS; end++) continue;
-        good = lt_ok(cx) && run_batch(cx, m, ids, begin_at + i, end - i);
-        lt_progress_step(cx, end);
-    }
-    lt_progress_end(cx);
-    return good;
-}
+static bool run_batch(void *arg, lt_ctx *cx, const lt_batch *batch, int64_t first) { return lt_model_hidden(cx, arg, batch) != NULL; }
 
 lt_calibration *lt_calibrate(lt_ctx *cx, lt_model *m, const int32_t *ids, const int64_t *begin_at, int64_t n, const lt_calibrate_options *o)
 {
@@ -159,7 +134,7 @@ lt_calibration *lt_calibrate(lt_ctx *cx, lt_model *m, const int32_t *ids, const 
     for (int i = 0; tap && c->noted && i < c->n; i++) tap[i] = (tapped){c, &c->noted[i]};
     bool good = tap && c->noted && lt_fail_if(cx, begin_at[n] == begin_at[0], LT_ERR_INPUT, "the inputs have no tokens") &&
                 lt_model_readers(cx, m, begin, &k) && lt_model_readers(cx, m, set_tap, &(taps){tap, true});
-    good = good && run_all(cx, m, ids, begin_at, n);
+    good = good && lt_each_batch(cx, "calibrating", ids, begin_at, n, run_batch, m);
     lt_model_readers(cx, m, set_tap, &(taps){NULL, false});
     lt_free(tap);
     if (good) return c;

@@ -14,6 +14,6 @@ extern const lt_kernels lt_kernels_ref_float, lt_kernels_ref_double;
 extern const lt_kernels lt_kernels_base, lt_kernels_neon;
 extern const lt_kernels lt_kernels_avx2, lt_kernels_avxvnni, lt_kernels_avx512, lt_kernels_avx512vnni, lt_kernels_avx512bf16, lt_kernels_amx;
 extern const lt_product lt_product_ref_bf16, lt_product_ref_int8, lt_product_ref_int4;
-extern const lt_sparse lt_sparse_ref_f32, lt_sparse_ref_int8;
+extern const lt_sparse lt_sparse_ref_f32, lt_sparse_ref_int8, lt_sparse_ref_bf16;
 
 #endif

@@ -385,7 +385,8 @@ static bool own_param(lt_decl *d, lt_param *p)
 
 static bool count_sparse(lt_ctx *cx, lt_linear *l, void *arg)
 {
-    ((lt_model *)arg)->info.sparse += l->kind == &lt_linear_sparse || l->kind == &lt_linear_sparse_int8;
+    const lt_linear_kind *const sparse[] = {&lt_linear_sparse, &lt_linear_sparse_bf16, &lt_linear_sparse_int8, &lt_linear_sparse_int4};
+    for (size_t i = 0; i < sizeof sparse / sizeof *sparse; i++) ((lt_model *)arg)->info.sparse += l->kind == sparse[i];
     return true;
 }
 

@@ -1,9 +1,14 @@
 /* How a checkpoint says that its linears are of few bits, read and written: the quantization_config of the compressed-tensors format
  * (https://github.com/neuralmagic/compressed-tensors), and beside it a key "lathe" for what that format has no word for: the precision
- * that a bf16 checkpoint is meant to run in, and from which magnitude on inputs stay apart. */
+ * that a bf16 checkpoint is meant to run in, and from which magnitude on inputs stay apart. Smoothed int8 is a format of a name of its own: what reads
+ * the other would miss the multipliers of inputs. */
 #include "model/model.h"
 
 #include <string.h>
+
+#define INT8_FORMAT "int-quantized"
+#define SMOOTHED_FORMAT "int-quantized-smoothed"
+#define INT4_FORMAT "pack-quantized"
 
 /* ---- reading ---- */
 
@@ -54,7 +59,7 @@ static bool read_inputs(lt_config *c, const lt_json *a, lt_quantized *q)
 static bool read_groups(lt_config *c, const lt_json *groups, lt_quantized *q)
 {
     void *iter = NULL;
-    const char *name, *format = q->precision == LT_PRECISION_INT8 ? "int-quantized" : "pack-quantized";
+    const char *name, *format = q->precision == LT_PRECISION_INT8 ? INT8_FORMAT : INT4_FORMAT;
     const lt_json *group;
     if (lt_json_is(groups) != LT_JSON_OBJECT || lt_json_size(groups) == 0) return refuse(c, "", "config_groups", "an object of groups");
     while (lt_json_each(groups, &iter, &name, &group)) {
@@ -71,9 +76,10 @@ static bool read_compressed(lt_config *c, const lt_json *o, lt_quantized *q)
     const char *method = lt_json_want_text(c->cx, o, c->file, "quant_method", ""), *format = lt_json_want_text(c->cx, o, c->file, "format", "");
     if (!lt_ok(c->cx)) return false;
     if (strcmp(method, "compressed-tensors") != 0) return refuse(c, "quant_method", method, "compressed-tensors");
-    if (strcmp(format, "int-quantized") == 0) q->precision = LT_PRECISION_INT8;
-    else if (strcmp(format, "pack-quantized") == 0) q->precision = LT_PRECISION_INT4;
-    else return refuse(c, "format", format, "int-quantized, pack-quantized");
+    q->smoothed = strcmp(format, SMOOTHED_FORMAT) == 0;
+    if (q->smoothed || strcmp(format, INT8_FORMAT) == 0) q->precision = LT_PRECISION_INT8;
+    else if (strcmp(format, INT4_FORMAT) == 0) q->precision = LT_PRECISION_INT4;
+    else return refuse(c, "format", format, INT8_FORMAT ", " SMOOTHED_FORMAT ", " INT4_FORMAT);
     if (!text_is(o, "quantization_status", "compressed")) return refuse(c, "", "quantization_status", "compressed");
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
         if (!is_empty(o, empty[i])) return refuse(c, "", empty[i], "null");
@@ -84,7 +90,7 @@ static bool read_own(lt_config *c, const lt_json *o, lt_quantized *q)
 {
     const char *name = lt_json_want_text(c->cx, o, c->file, "precision", "");
     q->threshold = (float)lt_json_want_num(c->cx, o, c->file, "threshold", 0, 1e30, q->threshold);
-    q->smoothed = lt_json_want_bool(c->cx, o, c->file, "smoothed", false);
+    q->smoothed = lt_json_want_bool(c->cx, o, c->file, "smoothed", q->smoothed);
     if (!lt_ok(c->cx)) return false;
     lt_precision p = lt_precision_named(name);
     const bool known = p == LT_PRECISION_BF16 || p == LT_PRECISION_INT8 || p == LT_PRECISION_INT4;
@@ -118,7 +124,7 @@ static void put_config(lt_str *s, const lt_quantized *q, const char *const *igno
     if (eight) lt_str_puts(s, "\"num_bits\": 8, \"strategy\": \"channel\"");
     else lt_str_printf(s, "\"group_size\": %d, \"num_bits\": 4, \"strategy\": \"group\"", LT_INT4_GROUP);
     lt_str_puts(s, ", \"symmetric\": true, \"type\": \"int\"}\n      }\n    },\n");
-    lt_str_printf(s, "    \"format\": \"%s\",\n    \"ignore\": [", eight ? "int-quantized" : "pack-quantized");
+    lt_str_printf(s, "    \"format\": \"%s\",\n    \"ignore\": [", !eight ? INT4_FORMAT : q->smoothed ? SMOOTHED_FORMAT : INT8_FORMAT);
     for (int i = 0; i < n; i++) {
         if (i) lt_str_puts(s, ", ");
         lt_json_put_text(s, ignore[i], strlen(ignore[i]));
@@ -135,7 +141,6 @@ void lt_quantized_put(lt_str *s, const lt_quantized *q, const char *const *ignor
     if (q->precision == LT_PRECISION_INT8) {
         lt_str_puts(s, ", \"threshold\": ");
         lt_json_put_double(s, q->threshold);
-        if (q->smoothed) lt_str_puts(s, ", \"smoothed\": true");
     }
     lt_str_puts(s, "}");
 }

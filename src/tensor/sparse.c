@@ -23,12 +23,25 @@ static void turn_panel(void *arg, lt_ctx *cx, int64_t i)
     t->sparse->turn(first, left < t->sparse->tokens ? left : t->sparse->tokens, t->k, t->rows);
 }
 
+/* Whether rows are turned already, in the form of that product. */
+static bool is_turned(lt_ctx *cx, lt_sparse_id id, const lt_tensor *x)
+{
+    const bool floats = id == LT_SPARSE_F32 || (id == LT_SPARSE_BF16 && !lt_kernels_of(cx, LT_F32)->product[LT_PRODUCT_BF16]->row_bytes);
+    return x->coded && x->coded->panels && x->dtype == (floats ? LT_F32 : id == LT_SPARSE_INT8 ? LT_U8 : LT_BF16);
+}
+
+/* Rows as the dense product of that kind reads them. */
+static lt_tensor *code_rows(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_coding *how)
+{
+    return id == LT_SPARSE_F32 ? x : lt_code_rows(cx, id == LT_SPARSE_INT8 ? LT_PRODUCT_INT8 : LT_PRODUCT_BF16, x, how);
+}
+
 lt_tensor *lt_turn_rows(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_coding *how)
 {
     const lt_sparse *sparse = x ? sparse_of(cx, id) : NULL;
     if (!sparse) return NULL;
-    if (id == LT_SPARSE_INT8 && !(x = lt_code_rows(cx, LT_PRODUCT_INT8, x, how))) return NULL;
-    if (x->coded && x->coded->panels) return x;
+    if (is_turned(cx, id, x)) return x;
+    if (!(x = code_rows(cx, id, x, how))) return NULL;
     if (x->rank != 2 || x->stride[1] != 1 || (id == LT_SPARSE_F32 && (x->dtype != LT_F32 || x->coded)))
         return lt_fail(cx, LT_ERR_USAGE, "sparse product: a matrix of f32 is expected, not %s of %s", lt_shape(cx, x), lt_dtype_name(x->dtype));
     const int64_t m = x->shape[0], k = x->shape[1];
@@ -37,7 +50,7 @@ lt_tensor *lt_turn_rows(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_codi
     void *panels = rows ? lt_alloc(cx, sparse->turned_bytes(m, k) + 1) : NULL;
     if (!panels) return NULL;
     y->stride[0] = x->stride[0];
-    *rows = x->coded ? *x->coded : (lt_coded_rows){.data = x->data, .stride = x->stride[0] * (int64_t)sizeof(float)};
+    *rows = x->coded ? *x->coded : (lt_coded_rows){.data = x->data, .stride = x->stride[0] * (int64_t)lt_dtype_size(x->dtype)};
     rows->rows = m;
     rows->panels = panels;
     y->coded = rows;

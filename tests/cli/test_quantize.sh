@@ -37,6 +37,11 @@ for p in int8 int4; do
     check "$p: it runs" lathe embed "$T/by-texts-$p" "$T/lines.txt" -o "$T/x.npy" --quiet
     rm "$T/x.npy"
 done
+like "$(grep '"format"' "$T/by-texts-int8/config.json")" '"int-quantized-smoothed"' "smoothed inputs are a format that others refuse"
+sed 's/int-quantized-smoothed/int-quantized/; s/"lathe": {/&"smoothed": true, /' "$T/by-texts-int8/config.json" >"$T/again-int8/config.json"
+lathe embed "$T/by-texts-int8" "$T/lines.txt" -o "$T/a.npy" --quiet
+lathe embed "$T/again-int8" "$T/lines.txt" -o "$T/b.npy" --quiet
+check "… and the key of before is read" cmp "$T/a.npy" "$T/b.npy"
 lathe quantize "$M" "$T/half" --precision int8 --calibrate "$T/lines.txt" --smooth 0.5 --quiet
 check "--smooth is 0.5 unless said" cmp "$T/by-texts-int8/model.safetensors" "$T/half/model.safetensors"
 run lathe quantize "$M" "$T/none" --precision int8 --smooth 0.5

@@ -134,5 +134,8 @@ if [ -x "$lathe" ]; then
         "$lathe" quantize "$model/bert-tiny" "$made/$p" --precision $p --quiet >/dev/null
         { cat "$made/$p/config.json"; printf '\0'; cat "$made/$p/model.safetensors"; } >"$out/quantized/$p"
     done
+    printf '%s\n' 'a first line' 'the last one, a little longer' >"$made/texts.txt"
+    "$lathe" quantize "$model/bert-tiny" "$made/smoothed" --precision int8 --calibrate "$made/texts.txt" --quiet >/dev/null
+    { cat "$made/smoothed/config.json"; printf '\0'; cat "$made/smoothed/model.safetensors"; } >"$out/quantized/smoothed"
     rm -rf "$made"
 fi

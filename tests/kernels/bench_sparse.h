@@ -29,15 +29,17 @@ static void empty_blocks(float *w, int64_t n, int64_t k, int percent)
 static void bench_sparse_shape(const lt_kernels *kn, lt_sparse_id id, int64_t n, int64_t k, int64_t m)
 {
     static const int percents[] = {0, 50, 70, 80, 90};
+    static const char *const names[] = {"f32", "int8", "bf16"};
+    static const lt_product_id dense_id[] = {LT_PRODUCTS, LT_PRODUCT_INT8, LT_PRODUCT_BF16};
     const bool codes = id == LT_SPARSE_INT8;
-    thin_timed s = {.t = operands_new(kn, codes ? LT_PRODUCT_INT8 : LT_PRODUCTS, n, k, m, 1), .sparse = kn->sparse[id]};
+    thin_timed s = {.t = operands_new(kn, dense_id[id], n, k, m, 1), .sparse = kn->sparse[id]};
     s.t.rows.rows = m;
     s.t.rows.panels = numbers((int64_t)s.sparse->turned_bytes(m, k) / 4);
     const double turning = best_seconds(run_turn, &s.t);
     run_turn(&s.t);
     float *w = numbers(n * k), *scale = numbers(n);
     int8_t *q = (int8_t *)numbers(n * k);
-    printf("%5s %4lldx%4lldx%3lld, turning %5.1f us:", codes ? "int8" : "f32", (long long)n, (long long)k, (long long)m, turning * 1e6);
+    printf("%5s %4lldx%4lldx%3lld, turning %5.1f us:", names[id], (long long)n, (long long)k, (long long)m, turning * 1e6);
     for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
         for (int64_t j = 0; j < n * k; j++) w[j] = uniform();
         empty_blocks(w, n, k, percents[i]);
@@ -47,7 +49,7 @@ static void bench_sparse_shape(const lt_kernels *kn, lt_sparse_id id, int64_t n,
         assert_non_null(packed);
         s.sparse->pack(n, k, from, scale, packed);
         s.packed = packed;
-        const double dense = best_seconds(codes ? run_few : run_gemm, &s.t), sparse = best_seconds(run_thin, &s.t);
+        const double dense = best_seconds(id == LT_SPARSE_F32 ? run_gemm : run_few, &s.t), sparse = best_seconds(run_thin, &s.t);
         printf("  %d%%: %.1f us, x %.2f", percents[i], sparse * 1e6, dense / sparse);
         fflush(stdout);
         free(packed);

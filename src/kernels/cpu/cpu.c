@@ -63,5 +63,5 @@ const lt_kernels NAME(LT_ISA) = {
 #else
     .product = {[LT_PRODUCT_BF16] = &product_bf16, [LT_PRODUCT_INT8] = &product_int8, [LT_PRODUCT_INT4] = &product_int4},
 #endif
-    .sparse = {[LT_SPARSE_F32] = &sparse_f32, [LT_SPARSE_INT8] = &sparse_int8},
+    .sparse = {[LT_SPARSE_F32] = &sparse_f32, [LT_SPARSE_INT8] = &sparse_int8, [LT_SPARSE_BF16] = &sparse_bf16},
 };

@@ -13,7 +13,7 @@ typedef LT_REAL real;
 
 #define PRODUCTS_float {&lt_product_ref_bf16, &lt_product_ref_int8, &lt_product_ref_int4}
 #define PRODUCTS_double {NULL}
-#define SPARSES_float {&lt_sparse_ref_f32, &lt_sparse_ref_int8}
+#define SPARSES_float {&lt_sparse_ref_f32, &lt_sparse_ref_int8, &lt_sparse_ref_bf16}
 #define SPARSES_double {NULL}
 #define PRODUCTS_(type) PRODUCTS_##type
 #define PRODUCTS_OF(type) PRODUCTS_(type)

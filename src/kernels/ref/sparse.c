@@ -47,18 +47,49 @@ static float dot(int64_t k, const float *x, const float *w, int64_t j)
     return blocks > LT_CHAIN ? sum + chain : chain;
 }
 
+static void finish(float y, int64_t i, int64_t j, void *c, int64_t c_stride, const lt_gemm_epilogue *e)
+{
+    if (e && e->bias) y += ((const float *)e->bias)[j];
+    if (e) lt_kernels_ref_float.act(e->act, 1, &y, &y);
+    if (e && e->residual) y += ((const float *)e->residual)[i * e->residual_stride + j];
+    if (e && e->to_bf16) lt_f32_to_bf16(1, &y, (uint16_t *)c + i * c_stride + j);
+    else ((float *)c)[i * c_stride + j] = y;
+}
+
 static void f32_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, int64_t column, void *c, int64_t c_stride,
                      const lt_gemm_epilogue *e)
 {
     for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++) {
-            float y = dot(k, (const float *)((const char *)a->data + (first + i) * a->stride), packed, column + j);
-            if (e && e->bias) y += ((const float *)e->bias)[j];
-            if (e) lt_kernels_ref_float.act(e->act, 1, &y, &y);
-            if (e && e->residual) y += ((const float *)e->residual)[i * e->residual_stride + j];
-            if (e && e->to_bf16) lt_f32_to_bf16(1, &y, (uint16_t *)c + i * c_stride + j);
-            else ((float *)c)[i * c_stride + j] = y;
-        }
+        for (int64_t j = 0; j < n; j++)
+            finish(dot(k, (const float *)((const char *)a->data + (first + i) * a->stride), packed, column + j), i, j, c, c_stride, e);
+}
+
+/* ---- bf16 ---- */
+
+static void bf16_pack(int64_t n, int64_t k, const void *w, const float *scale, void *packed)
+{
+    f32_pack(n, k, w, scale, packed);
+    lt_round_to_bf16(n * k, packed, packed);
+}
+
+static float bf16_dot(int64_t k, const char *x, const float *w, int64_t j)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < k; i++) {
+        float xi;
+        if (!is_left(w + j / BLOCK * BLOCK * k + i, k)) continue;
+        lt_bf16_to_f32(1, x + 2 * i, &xi);
+        sum += (double)xi * (double)w[j * k + i];
+    }
+    return (float)sum;
+}
+
+static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, int64_t column, void *c, int64_t c_stride,
+                      const lt_gemm_epilogue *e)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            finish(bf16_dot(k, (const char *)a->data + (first + i) * a->stride, packed, column + j), i, j, c, c_stride, e);
 }
 
 /* ---- int8 ---- */
@@ -95,4 +126,13 @@ const lt_sparse lt_sparse_ref_int8 = {
     .pack = int8_pack,
     .unpack_row = int8_unpack_row,
     .gemm = int8_gemm,
+};
+const lt_sparse lt_sparse_ref_bf16 = {
+    .tokens = 1,
+    .turned_bytes = turned_bytes,
+    .turn = turn,
+    .packed_bytes = f32_bytes,
+    .pack = bf16_pack,
+    .unpack_row = f32_unpack_row,
+    .gemm = bf16_gemm,
 };

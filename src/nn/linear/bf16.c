@@ -1,6 +1,7 @@
 /* Weights rounded to bf16: half the memory. Inputs are rounded too where the machine multiplies bf16 (AVX512-BF16, AMX); elsewhere the
  * arithmetic is f32. */
 #include "nn/linear/few.h"
+#include "nn/linear/sparse.h"
 
 static bool declare(lt_linear *l, lt_decl *d)
 {
@@ -13,6 +14,7 @@ static bool convert(lt_ctx *cx, lt_linear *l) { return lt_few_state(cx, l) != NU
 static bool prepare(lt_ctx *cx, lt_linear *l)
 {
     if (!lt_param_load(cx, &l->weight, LT_F32)) return false;
+    if (lt_sparse_pays(cx, l, l->weight.value.data)) return lt_sparse_prepare(cx, l, l->weight.value.data, NULL);
     bool done = lt_few_pack(cx, l, LT_PRODUCT_BF16, l->weight.value.data, NULL);
     lt_param_drop(&l->weight);
     return done;

@@ -72,7 +72,7 @@ static bool prepare(lt_ctx *cx, lt_linear *l)
 {
     const lt_kernels *kn = lt_kernels_of(cx, l->dtype);
     if (!kn || !lt_param_load(cx, &l->weight, l->dtype) || (l->rounded && !round_weight(cx, l))) return false;
-    if (lt_sparse_pays(cx, l)) return lt_sparse_prepare(cx, l, NULL);
+    if (lt_sparse_pays(cx, l, l->weight.value.data)) return lt_sparse_prepare(cx, l, l->weight.value.data, NULL);
     l->packed = lt_new(cx, (int64_t)lt_packed_bytes(kn, l->out, l->in), 1);
     if (!l->packed) return false;
     kn->pack(l->out, l->in, l->weight.value.data, l->in, 1, l->packed);

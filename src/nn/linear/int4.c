@@ -1,6 +1,7 @@
 /* Weights of 4 bits in groups of 32 along the input that share a scale, chosen for the least squared error; inputs and arithmetic
  * are f32. Parameters hold eight codes in each 32-bit number, the first in its lowest bits. */
 #include "nn/linear/few.h"
+#include "nn/linear/sparse.h"
 
 #include <string.h>
 
@@ -91,6 +92,25 @@ static bool rows(lt_ctx *cx, const lt_linear *l, const int32_t *ids, int64_t n, 
     return true;
 }
 
+/* Whether to look at blocks at all, for which the weights must be floats. */
+static bool mostly_zero(const lt_linear *l, const uint8_t *codes)
+{
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < l->out * l->in; i++) zeros += codes[i] == 8;
+    return zeros >= l->out * l->in / 10 * 9;
+}
+
+static bool pack(lt_ctx *cx, lt_linear *l, const uint8_t *codes)
+{
+    const float *scale = ((const lt_few *)l->state)->scale.value.data;
+    float *w = mostly_zero(l, codes) ? lt_new(cx, l->out * l->in, sizeof *w) : NULL;
+    for (int64_t i = 0; w && i < l->out * l->in; i++) w[i] = scale[i / l->in * groups(l) + i % l->in / LT_INT4_GROUP] * (float)(codes[i] - 8);
+    if (!lt_ok(cx)) return false;
+    const bool done = w && lt_sparse_pays(cx, l, w) ? lt_sparse_prepare(cx, l, w, NULL) : lt_few_pack(cx, l, LT_PRODUCT_INT4, codes, scale);
+    lt_free(w);
+    return done;
+}
+
 static bool prepare(lt_ctx *cx, lt_linear *l)
 {
     lt_few *s = lt_few_state(cx, l);
@@ -98,7 +118,7 @@ static bool prepare(lt_ctx *cx, lt_linear *l)
         return false;
     uint8_t *codes = lt_new(cx, l->out * l->in, 1);
     for (int64_t j = 0; codes && j < l->out; j++) unpack_row(l->in, (const uint32_t *)l->weight.value.data + j * words(l), codes + j * l->in);
-    bool done = codes && lt_few_pack(cx, l, LT_PRODUCT_INT4, codes, s->scale.value.data);
+    bool done = codes && pack(cx, l, codes);
     lt_free(codes);
     lt_param_drop(&l->weight);
     lt_param_drop(&s->scale);

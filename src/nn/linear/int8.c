@@ -83,8 +83,9 @@ static bool prepare(lt_ctx *cx, lt_linear *l)
         !narrow_codes(cx, l))
         return false;
     l->coding.multiply = s->multiply.value.data;
-    bool done = lt_sparse_pays(cx, l) ? lt_sparse_prepare(cx, l, s->scale.value.data)
-                                      : lt_few_pack(cx, l, LT_PRODUCT_INT8, l->weight.value.data, s->scale.value.data);
+    const void *codes = l->weight.value.data;
+    bool done = lt_sparse_pays(cx, l, codes) ? lt_sparse_prepare(cx, l, codes, s->scale.value.data)
+                                             : lt_few_pack(cx, l, LT_PRODUCT_INT8, codes, s->scale.value.data);
     lt_param_drop(&l->weight);
     lt_param_drop(&s->scale);
     return done;
