@@ -1,5 +1,5 @@
 /* Correlation of two lists of numbers: Pearson's of the values, Spearman's of their ranks (ties get their mean rank). */
-#include "lathe/retrieve.h"
+#include "lathe/task.h"
 
 #include <math.h>
 #include <stdlib.h>
