@@ -10,12 +10,52 @@
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
+/* ---- the model ---- */
+
+/* The model of a folder (NULL: that of the options), opened to learn with the objective's head. */
+static lt_model *open_with_head(lt_ctx *cx, const lt_run *r, const char *folder)
+{
+    const lt_train_options *o = r->o;
+    lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true,
+                          .drops = o->dropout >= 0, .dropout = o->dropout};
+    if (r->objective->names) {
+        m.labels = r->train.names;
+        m.label = (const char *const *)r->train.name;
+    }
+    static const char *const number[] = {"LABEL_0"};
+    if (r->objective->outputs) {
+        m.labels = r->objective->outputs;
+        m.label = number;
+    }
+    const lt_model_info *taught = lt_distill_head(r);
+    if (taught && !m.head && strcmp(taught->head, "none") != 0) {
+        m.head = taught->head;
+        m.label = taught->label;
+        m.labels = taught->label ? taught->labels : 0;
+    }
+    return lt_model_open(cx, folder ? folder : o->model, &m);
+}
+
+/* What the run ends with: the model as it is, or that of the best validation. */
+static bool save_last(lt_ctx *cx, lt_run *r)
+{
+    if (!r->o->keep_best || !isfinite(r->place.best) || r->place.best_step == r->place.step) return lt_checkpoint_save(cx, r, true);
+    const char *folder = lt_checkpoint_find_best(cx, r);
+    lt_model *now = r->model, *best = folder ? open_with_head(cx, r, folder) : NULL;
+    if (!best) return false;
+    r->model = best;
+    const bool good = lt_checkpoint_save(cx, r, true);
+    r->model = now;
+    lt_model_close(best);
+    return good;
+}
+
 /* ---- the run ---- */
 
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
-    bool ended = false;
+    bool ended = o->patience && r->place.worse >= o->patience; /* the checkpoint was the last one */
     while (r->place.step < r->steps && !ended) {
         lt_train_step s;
         if (!lt_ok(cx) || !lt_take_step(cx, r, &s) || !lt_log_step(cx, log, &s)) return false;
@@ -26,7 +66,8 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
     }
-    return lt_checkpoint_save(cx, r, true);
+    result->best_step = isfinite(r->place.best) ? r->place.best_step : 0;
+    return save_last(cx, r);
 }
 
 static bool count_steps(lt_ctx *cx, lt_run *r)
@@ -52,7 +93,8 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
            lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch);
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) &&
+           lt_metric_choose(cx, r);
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */
@@ -120,25 +162,7 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
 
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
 {
-    const lt_train_options *o = r->o;
-    lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true,
-                          .drops = o->dropout >= 0, .dropout = o->dropout};
-    if (r->objective->names) {
-        m.labels = r->train.names;
-        m.label = (const char *const *)r->train.name;
-    }
-    static const char *const number[] = {"LABEL_0"};
-    if (r->objective->outputs) {
-        m.labels = r->objective->outputs;
-        m.label = number;
-    }
-    const lt_model_info *taught = lt_distill_head(r);
-    if (taught && !m.head && strcmp(taught->head, "none") != 0) {
-        m.head = taught->head;
-        m.label = taught->label;
-        m.labels = taught->label ? taught->labels : 0;
-    }
-    r->model = lt_model_open(cx, folder ? folder : o->model, &m);
+    r->model = open_with_head(cx, r, folder);
     r->kn = lt_kernels_of(cx, LT_F32);
     return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r);
 }

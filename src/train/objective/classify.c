@@ -42,4 +42,5 @@ const lt_objective_kind lt_objective_classify = {
     .target = target,
     .loss = loss,
     .names = true,
+    .judged = LT_JUDGED_LABELS,
 };

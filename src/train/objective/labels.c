@@ -53,4 +53,5 @@ const lt_objective_kind lt_objective_labels = {
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .judged = LT_JUDGED_TOKENS,
 };

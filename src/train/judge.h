@@ -1,0 +1,21 @@
+/* How a validation is judged: counts over its batches, and the metrics they give. */
+#ifndef LT_TRAIN_JUDGE_H
+#define LT_TRAIN_JUDGE_H
+
+#include "train/train.h"
+
+enum { LT_JUDGE_MOST = 5 }; /* names of a kind, and NULL */
+
+typedef struct lt_judge { /* {0} is empty; free it */
+    lt_label_counts labels;
+    lt_entity_counts tags;
+    double *want, *got, log_likelihood;
+    int64_t n, right; /* numbers or tokens so far; tokens that were right */
+} lt_judge;
+bool lt_judge_batch(lt_ctx *cx, const lt_run *r, lt_judge *j, const lt_minibatch *b, lt_tensor *hidden);
+int lt_judge_metrics(lt_ctx *cx, const lt_run *r, const lt_judge *j, lt_metric *out); /* how many, of LT_JUDGE_MOST */
+void lt_judge_free(lt_judge *j);
+const char *lt_judge_name(lt_judged kind, int i); /* NULL past the last */
+bool lt_judge_less(const char *name);             /* less of it is better */
+
+#endif
