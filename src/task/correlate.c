@@ -41,7 +41,7 @@ double lt_pearson(const double *x, const double *y, int64_t n)
     /* A constant list is not constant in floating point when its mean is rounded: what is left then is far below this. */
     double least = 1e-13 * sqrt((double)n);
     if (!(xx > 0 && yy > 0) || sqrt(xx) <= least * fabs(mx) || sqrt(yy) <= least * fabs(my)) return NAN;
-    double r = xy / (sqrt(xx) * sqrt(yy));
+    double r = xy / sqrt(xx * yy);
     return r > 1 ? 1 : r < -1 ? -1 : r;
 }
 
