@@ -34,7 +34,7 @@ static void put_plain(lt_str *s, lt_text t)
     bool inside = false;
     for (size_t i = 0; i < lower.size; i++)
         if (!is_punctuation(lower.data[i])) lower.data[n++] = lower.data[i];
-    const char *p = lower.data, *end = p + n;
+    const char *p = lower.data ? lower.data : "", *end = p + n;
     for (size_t i = 0; i <= n;) {
         uint32_t c = ' ';
         const int bytes = i < n ? lt_utf8_next(p + i, end, &c) : 1;
@@ -60,7 +60,7 @@ static bool split(lt_ctx *cx, const lt_str *s, words *w)
     w->at = lt_alloc_array(cx, room / 2 + 1, sizeof *w->at); /* there is a blank between two */
     w->n = 0;
     bool inside = false;
-    for (const char *p = s->data, *end = p + s->size; w->at && p < end;) {
+    for (const char *p = s->data ? s->data : "", *end = p + s->size; w->at && p < end;) {
         uint32_t c;
         const char *here = p;
         p += lt_utf8_next(p, end, &c);
