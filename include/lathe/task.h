@@ -85,17 +85,18 @@ double lt_bits_per_byte(double log_likelihood, int64_t bytes);
 /* Inputs in, results out, in the inputs' order and in bounded memory, as lt_stream does it: `next` fills in one input after another, on a reading
  * thread and with that thread's context; the sink is called on the caller's thread. What inputs and results point to lives until the next call. */
 typedef struct lt_task_input {
-    lt_text text;         /* a context, to be answered from */
-    lt_text question;     /* of lt_answer_all */
-    const lt_text *word;  /* not NULL: words in place of the text; of lt_tag_all */
+    lt_text text;        /* a context, to be answered from */
+    lt_text question;    /* of lt_answer_all */
+    const lt_text *word; /* not NULL: words in place of the text; of lt_tag_all */
     int64_t words;
-    const int32_t *ids;   /* not NULL: tokens in place of words */
+    const int32_t *ids; /* not NULL: tokens in place of words */
 } lt_task_input;
 typedef bool lt_task_next_fn(void *arg, lt_ctx *cx, lt_task_input *in); /* false: no more, or an error in cx */
 
 /* A row of a classifying head's outputs as probabilities: of one label among all (softmax), of each by itself (sigmoid), or as they are. */
 typedef enum { LT_SOFTMAX, LT_SIGMOID, LT_PLAIN } lt_link;
-lt_link lt_link_of(const lt_model *m); /* by the config's problem_type and how many labels there are, as Hugging Face pipelines do */
+lt_link
+lt_link_of(const lt_model *m); /* by the config's problem_type and how many labels there are, as Hugging Face pipelines do */
 bool lt_is_multi_label(const lt_model *m); /* problem_type: multi_label_classification */
 void lt_link_apply(lt_link link, lt_dtype dtype, const void *logits, int64_t n, double *p);
 const char *lt_label_name(const lt_model *m, int i, char room[32]); /* "LABEL_i" where the config has no name */
@@ -113,13 +114,13 @@ typedef struct lt_tagged {
     lt_text text;
     const lt_entity *entity; /* of texts */
     int64_t entities;
-    const char *const *tag;  /* of words */
+    const char *const *tag; /* of words */
     int64_t words;
-    bool pause;              /* as in lt_result */
+    bool pause; /* as in lt_result */
 } lt_tagged;
 typedef bool lt_tagged_fn(void *arg, lt_ctx *cx, const lt_tagged *t);
-bool lt_tag_all(lt_ctx *cx, const lt_model *m, lt_aggregation how, const lt_run_options *options, lt_task_next_fn *next, void *next_arg, lt_tagged_fn *sink,
-                void *sink_arg, lt_stream_stats *stats);
+bool lt_tag_all(lt_ctx *cx, const lt_model *m, lt_aggregation how, const lt_run_options *options, lt_task_next_fn *next,
+                void *next_arg, lt_tagged_fn *sink, void *sink_arg, lt_stream_stats *stats);
 
 /* What a masked language model would put at each mask of a text, the most likely first. */
 typedef struct lt_guess {
@@ -134,8 +135,8 @@ typedef struct lt_filled {
     bool pause;
 } lt_filled;
 typedef bool lt_filled_fn(void *arg, lt_ctx *cx, const lt_filled *f);
-bool lt_fill_all(lt_ctx *cx, const lt_model *m, int k, const lt_run_options *options, lt_task_next_fn *next, void *next_arg, lt_filled_fn *sink, void *sink_arg,
-                 lt_stream_stats *stats);
+bool lt_fill_all(lt_ctx *cx, const lt_model *m, int k, const lt_run_options *options, lt_task_next_fn *next, void *next_arg,
+                 lt_filled_fn *sink, void *sink_arg, lt_stream_stats *stats);
 
 /* Answers to questions as pieces of a context, as Hugging Face's question answering pipeline finds them: a long context is read in windows. */
 typedef struct lt_answer {
@@ -144,10 +145,10 @@ typedef struct lt_answer {
     int32_t start, end; /* code points of the context */
 } lt_answer;
 typedef struct lt_answer_options {
-    int k;             /* 0: 1 */
-    int stride;        /* tokens that windows share, at most seven eighths of one; < 0: 128, or half of a window if that is less */
-    int longest;       /* tokens of an answer; 0: 15 */
-    bool none;         /* the empty answer is one too */
+    int k;              /* 0: 1 */
+    int stride;         /* tokens that windows share, at most seven eighths of one; < 0: 128, or half of a window if that is less */
+    int longest;        /* tokens of an answer; 0: 15 */
+    bool none;          /* the empty answer is one too */
     lt_run_options run; /* max_tokens 0: 384, or what the model takes */
 } lt_answer_options;
 typedef struct lt_answered {
@@ -157,16 +158,16 @@ typedef struct lt_answered {
     bool pause;
 } lt_answered;
 typedef bool lt_answered_fn(void *arg, lt_ctx *cx, const lt_answered *a);
-bool lt_answer_all(lt_ctx *cx, const lt_model *m, const lt_answer_options *options, lt_task_next_fn *next, void *next_arg, lt_answered_fn *sink, void *sink_arg,
-                   lt_stream_stats *stats);
+bool lt_answer_all(lt_ctx *cx, const lt_model *m, const lt_answer_options *options, lt_task_next_fn *next, void *next_arg,
+                   lt_answered_fn *sink, void *sink_arg, lt_stream_stats *stats);
 
 /* The likelihood of texts under a masked language model: each token is masked in turn, the others being seen (Salazar et al. 2020). */
 typedef struct lt_likelihood {
     double sum; /* of natural logarithms */
     int64_t tokens, bytes;
 } lt_likelihood;
-bool lt_likelihood_all(lt_ctx *cx, const lt_model *m, const lt_run_options *options, lt_task_next_fn *next, void *next_arg, lt_likelihood *sum,
-                       lt_stream_stats *stats);
+bool lt_likelihood_all(lt_ctx *cx, const lt_model *m, const lt_run_options *options, lt_task_next_fn *next, void *next_arg,
+                       lt_likelihood *sum, lt_stream_stats *stats);
 
 const lt_kind *lt_task_kinds(int *n); /* metrics, for `lathe list` */
 

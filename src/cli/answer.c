@@ -47,8 +47,11 @@ static bool run(lt_cli *cli)
     if (lt_arg_flag(a, "ids")) return lt_usage(cli, "--ids: answer reads texts");
     lt_model *m = lt_cli_model(cli, a->operand[0]);
     if (!m) return false;
-    lt_answer_options options = {.k = (int)lt_arg_int(a, "k"), .stride = lt_arg_given(a, "stride") ? (int)lt_arg_int(a, "stride") : -1,
-                                 .longest = (int)lt_arg_int(a, "longest"), .none = lt_arg_flag(a, "no-answer"), .run = lt_cli_run_options(cli)};
+    lt_answer_options options = {.k = (int)lt_arg_int(a, "k"),
+                                 .stride = lt_arg_given(a, "stride") ? (int)lt_arg_int(a, "stride") : -1,
+                                 .longest = (int)lt_arg_int(a, "longest"),
+                                 .none = lt_arg_flag(a, "no-answer"),
+                                 .run = lt_cli_run_options(cli)};
     bool good = lt_feed_open(&j.rows.feed, cli, a->operand + 1, a->operands - 1, LT_FEED_TEXT);
     if (good) {
         lt_feed_begin(&j.rows.feed, "answering", &options.run);
@@ -61,9 +64,11 @@ static bool run(lt_cli *cli)
 }
 
 static const lt_opt options[] = {
-    {"k", 'k', LT_OPT_INT, "N", "the best N answers, as a list", "1", NULL, 1, 1e6},
-    {"stride", 0, LT_OPT_INT, "N", "tokens that neighbouring windows of a long context share, at most seven eighths of one; default: 128, or half of a short window", NULL, NULL, 0,
-     1e6},
+    {"k", 'k', LT_OPT_INT, "N", "the best N answers, as a list", "1", NULL, 1, 1e4},
+    {"stride", 0, LT_OPT_INT, "N",
+     "tokens that neighbouring windows of a long context share, at most seven eighths of one; default: 128, or half of a short "
+     "window",
+     NULL, NULL, 0, 1e6},
     {"longest", 0, LT_OPT_INT, "N", "tokens of an answer at most", "15", NULL, 1, 1e6},
     {"no-answer", 0, LT_OPT_FLAG, NULL, "the empty answer may win, where the model is surest that there is none"},
     {0},
@@ -73,10 +78,13 @@ const lt_verb lt_verb_answer = {
     .name = "answer",
     .summary = "answers to questions, found in a context",
     .operands = "MODEL [FILE…]",
-    .about = "Rows have columns question and context; a plain line is a JSON object with both, or the two with a tab between. In a pipe or with --json: {\"answer\", "
+    .about = "Rows have columns question and context; a plain line is a JSON object with both, or the two with a tab between. In a "
+             "pipe or with --json: {\"answer\", "
              "\"score\", \"start\", \"end\"}, start and end in code points of the context; with -k {\"answers\":[…]}, best first.\n"
-             "A context is read in windows of --max-tokens (384 unless given), question included; a score is the product of two probabilities within a window, of where "
-             "the answer begins and where it ends, and answers are drawn out to whole words: all as in Hugging Face's question answering pipeline. A question that takes "
+             "A context is read in windows of --max-tokens (384 unless given), question included; a score is the product of two "
+             "probabilities within a window, of where "
+             "the answer begins and where it ends, and answers are drawn out to whole words: all as in Hugging Face's question "
+             "answering pipeline. A question that takes "
              "more than half of a window is cut. A row in which nothing can be an answer gets the empty one, with score 0.",
     .examples = "printf 'Who wrote it?\\tAda wrote the first program.\\n' | lathe answer squad-bert --json\n"
                 "lathe answer squad-bert questions.jsonl -k 3 --stride 64 --no-answer --json",

@@ -65,8 +65,10 @@ static bool sink(void *arg, lt_ctx *cx, const lt_result *r)
     size_t size = 0;
     char *text = j->feed.keep ? lt_feed_take(&j->feed, &size) : NULL;
     lt_link_apply(j->link, r->dtype, r->data, r->cols, j->p);
-    if (lt_print_wants_json(out)) put_json(j, &out->text);
-    else put_plain(j, &out->text, text, size);
+    if (lt_print_wants_json(out))
+        put_json(j, &out->text);
+    else
+        put_plain(j, &out->text, text, size);
     lt_free(text);
     return lt_print_due(out);
 }
@@ -76,7 +78,8 @@ static bool choose(job *j)
 {
     const lt_args *a = &j->cli->args;
     const char *function = lt_arg_text(a, "function"), *head = lt_model_about(j->m)->head;
-    if (strcmp(head, "classify") != 0 && strcmp(head, "nsp") != 0) return lt_usage(j->cli, "this model has no classifying head (its head: %s)", head);
+    if (strcmp(head, "classify") != 0 && strcmp(head, "nsp") != 0)
+        return lt_usage(j->cli, "this model has no classifying head (its head: %s)", head);
     j->several = lt_arg_flag(a, "multi-label") || lt_is_multi_label(j->m);
     j->threshold = lt_arg_num(a, "threshold");
     j->link = lt_arg_flag(a, "multi-label") ? LT_SIGMOID : lt_link_of(j->m);
@@ -109,7 +112,8 @@ static bool run(lt_cli *cli)
 static const lt_opt options[] = {
     {"multi-label", 0, LT_OPT_FLAG, NULL, "each label stands for itself: all above --threshold are given"},
     {"threshold", 0, LT_OPT_NUM, "P", "of several labels: the score above which one is given", "0.5", NULL, 0, 1},
-    {"function", 0, LT_OPT_CHOICE, NULL, "from outputs to scores; default: as the model's problem_type says", NULL, "softmax|sigmoid|none"},
+    {"function", 0, LT_OPT_CHOICE, NULL, "from outputs to scores; default: as the model's problem_type says", NULL,
+     "softmax|sigmoid|none"},
     {"pair", 0, LT_OPT_FLAG, NULL, "text and text_pair together; a row without that column is split at its first tab"},
     {0},
 };
@@ -118,9 +122,11 @@ const lt_verb lt_verb_classify = {
     .name = "classify",
     .summary = "labels of texts, with their probabilities",
     .operands = "MODEL [FILE…]",
-    .about = "In a pipe or with --json: {\"label\", \"score\", \"scores\":{label: p,…}} for each input; where a text may have several labels (the config's "
+    .about = "In a pipe or with --json: {\"label\", \"score\", \"scores\":{label: p,…}} for each input; where a text may have "
+             "several labels (the config's "
              "problem_type, or --multi-label), {\"labels\":[…], \"scores\":{…}}. A row with a text_pair is read as a pair.\n"
-             "Scores are Hugging Face's pipeline's: softmax over several labels; the logistic function of one output, and of several labels; a "
+             "Scores are Hugging Face's pipeline's: softmax over several labels; the logistic function of one output, and of "
+             "several labels; a "
              "config that says regression gives the output as it is.",
     .examples = "lathe classify sst2 reviews.txt --json\n"
                 "lathe classify nli pairs.tsv --columns text=premise,text_pair=hypothesis",

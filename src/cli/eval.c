@@ -87,7 +87,8 @@ bool lt_eval_predictions(lt_cli *cli, lt_eval_prediction_fn *fn, void *arg)
     while (good && lt_rows_next(cx, rows, &row)) {
         size_t size;
         lt_scope scope = lt_open(cx, NULL);
-        const char *line = lt_row_want_text(cx, &row, "text", &size), *name = lt_sprintf(cx, "%s line %lld", path, (long long)row.line);
+        const char *line = lt_row_want_text(cx, &row, "text", &size),
+                   *name = lt_sprintf(cx, "%s line %lld", path, (long long)row.line);
         lt_json *root = line && name ? lt_json_parse_at(cx, line, size, path, (size_t)row.line, 1) : NULL;
         good = root && fn(arg, cx, root, name);
         lt_json_free(root);
@@ -99,7 +100,8 @@ bool lt_eval_predictions(lt_cli *cli, lt_eval_prediction_fn *fn, void *arg)
 
 bool lt_eval_read(lt_feed *f)
 {
-    while (lt_feed_row(f, f->cli->cx)) {}
+    while (lt_feed_row(f, f->cli->cx)) {
+    }
     return lt_ok(f->cli->cx);
 }
 
@@ -107,8 +109,10 @@ bool lt_eval_as_many(lt_cli *cli, int64_t rows, int64_t predictions)
 {
     const char *path = lt_arg_text(&cli->args, "predictions"), *data = lt_arg_text(&cli->args, "data");
     if (!lt_fail_if(cli->cx, rows == 0, LT_ERR_INPUT, "%s: no row to evaluate", data)) return false;
-    return lt_fail_if(cli->cx, rows != predictions, LT_ERR_INPUT, "%s: expected %lld predictions, one for each row of %s, found %lld: row %lld is without its %s", path ? path : data,
-                      (long long)rows, data, (long long)predictions, (long long)(rows < predictions ? rows : predictions) + 1, rows < predictions ? "data" : "prediction");
+    return lt_fail_if(cli->cx, rows != predictions, LT_ERR_INPUT,
+                      "%s: expected %lld predictions, one for each row of %s, found %lld: row %lld is without its %s",
+                      path ? path : data, (long long)rows, data, (long long)predictions,
+                      (long long)(rows < predictions ? rows : predictions) + 1, rows < predictions ? "data" : "prediction");
 }
 
 /* ---- the verb ---- */
@@ -146,19 +150,27 @@ const lt_verb lt_verb_eval = {
     .name = "eval",
     .summary = "how good a ranking, a model or a file of predictions is",
     .operands = "--run RUN --qrels QRELS\nMODEL --data FILE --task TASK\n--predictions FILE --data FILE --task TASK",
-    .about = "A ranking gets trec_eval's measures by trec_eval's names: {\"ndcg_cut_10\", \"recall_100\", \"map\", \"recip_rank\",…}.\n"
-             "classify compares labels, as text, with the label column: {\"accuracy\", \"f1_macro\", \"f1_micro\", \"mcc\"}; f1_macro is the mean over the labels of either "
-             "side, mcc is 0 where one side has a single label. Where a row's label is a list, accuracy is that of whole sets, and there is no mcc. A model whose labels are "
-             "LABEL_0, LABEL_1 … may have data that say 0, 1 ….\n"
-             "tag compares entities with those of the tags column as seqeval does by default: {\"precision\", \"recall\", \"f1\", \"accuracy\"}, the last one of single tags. A "
-             "model tags the words column.\n"
-             "answer is SQuAD 1.1's script: {\"exact_match\", \"f1\"}, 0 to 100, against the best of the answers column: a list of texts or SQuAD's object. Where that is empty, an empty "
-             "answer is right.\n"
-             "regress correlates a head's one output with the label (or score) column, sts the cosine of two texts' embeddings with the score column: {\"pearson\", "
-             "\"spearman\"}, null where a correlation is not defined.\n"
-             "lm masks each token in turn and guesses it: {\"perplexity\", \"bits_per_byte\"} of the pseudo-likelihood (Salazar et al. 2020).\n"
-             "A prediction is a label or a list of them, a list of tags, an answer, a number, for lm a list of log probabilities, or a line that the task's verb wrote. Predictions that do "
-             "not match their row are refused.",
+    .about =
+        "A ranking gets trec_eval's measures by trec_eval's names: {\"ndcg_cut_10\", \"recall_100\", \"map\", \"recip_rank\",…}.\n"
+        "classify compares labels, as text, with the label column: {\"accuracy\", \"f1_macro\", \"f1_micro\", \"mcc\"}; f1_macro "
+        "is the mean over the labels of either "
+        "side, mcc is 0 where one side has a single label. Where a row's label is a list, accuracy is that of whole sets, and "
+        "there is no mcc. A model whose labels are "
+        "LABEL_0, LABEL_1 … may have data that say 0, 1 ….\n"
+        "tag compares entities with those of the tags column as seqeval does by default: {\"precision\", \"recall\", \"f1\", "
+        "\"accuracy\"}, the last one of single tags. A "
+        "model tags the words column.\n"
+        "answer is SQuAD 1.1's script: {\"exact_match\", \"f1\"}, 0 to 100, against the best of the answers column: a list of "
+        "texts or SQuAD's object. Where that is empty, an empty "
+        "answer is right.\n"
+        "regress correlates a head's one output with the label (or score) column, sts the cosine of two texts' embeddings with the "
+        "score column: {\"pearson\", "
+        "\"spearman\"}, null where a correlation is not defined.\n"
+        "lm masks each token in turn and guesses it: {\"perplexity\", \"bits_per_byte\"} of the pseudo-likelihood (Salazar et al. "
+        "2020).\n"
+        "A prediction is a label or a list of them, a list of tags, an answer, a number, for lm a list of log probabilities, or a "
+        "line that the task's verb wrote. Predictions that do "
+        "not match their row are refused.",
     .examples = "lathe eval --run hybrid.run --qrels qrels.tsv\n"
                 "lathe eval all-MiniLM-L6-v2 --data sts.csv --task sts --columns text=sentence1,text_pair=sentence2 --json\n"
                 "lathe eval ner --data test.jsonl --task tag --per-label\n"

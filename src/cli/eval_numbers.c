@@ -35,7 +35,8 @@ static bool take_gold(void *arg, lt_ctx *cx, const lt_row *row)
 {
     job *j = arg;
     size_t size;
-    const char *column = !j->similarity && lt_row_text(row, "label", &size) ? "label" : "score", *text = lt_row_want_text(cx, row, column, &size);
+    const char *column = !j->similarity && lt_row_text(row, "label", &size) ? "label" : "score",
+               *text = lt_row_want_text(cx, row, column, &size);
     if (!text) return false;
     char *end, copy[64];
     const size_t some = size < sizeof copy ? size : sizeof copy - 1;
@@ -43,7 +44,8 @@ static bool take_gold(void *arg, lt_ctx *cx, const lt_row *row)
     copy[some] = 0;
     double x = strtod(copy, &end);
     if (end == copy || end != copy + size || !isfinite(x))
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: %s: expected a number, found '%s'", row->file, (long long)row->line, column, copy);
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: %s: expected a number, found '%s'", row->file,
+                          (long long)row->line, column, copy);
     return add_number(cx, &j->gold, x);
 }
 
@@ -56,7 +58,10 @@ static bool take_prediction(void *arg, lt_ctx *cx, const lt_json *v, const char 
     return add_number(cx, &j->own, x);
 }
 
-static double at(const lt_result *r, int64_t i) { return r->dtype == LT_F64 ? ((const double *)r->data)[i] : (double)((const float *)r->data)[i]; }
+static double at(const lt_result *r, int64_t i)
+{
+    return r->dtype == LT_F64 ? ((const double *)r->data)[i] : (double)((const float *)r->data)[i];
+}
 
 static double cosine(const double *x, const lt_result *r)
 {
@@ -83,7 +88,8 @@ static bool compare_pair(void *arg, lt_ctx *cx, const lt_result *r)
 static bool take_output(void *arg, lt_ctx *cx, const lt_result *r)
 {
     job *j = arg;
-    if (r->cols != 1 || r->rows != 1) return lt_usage(j->cli, "--task regress: a head of one output is expected, found %lld", (long long)r->cols);
+    if (r->cols != 1 || r->rows != 1)
+        return lt_usage(j->cli, "--task regress: a head of one output is expected, found %lld", (long long)r->cols);
     return add_number(cx, &j->own, at(r, 0));
 }
 
@@ -114,10 +120,13 @@ bool lt_eval_numbers(lt_cli *cli, const char *task)
     bool good = lt_feed_open(&f, cli, &data, 1, j.similarity ? LT_FEED_BOTH : LT_FEED_MAYBE);
     f.each = take_gold;
     f.arg = &j;
-    if (good && lt_arg_text(&cli->args, "predictions")) good = lt_eval_predictions(cli, take_prediction, &j) && lt_eval_read(&f);
-    else if (good) good = by_model(&j, &f);
+    if (good && lt_arg_text(&cli->args, "predictions"))
+        good = lt_eval_predictions(cli, take_prediction, &j) && lt_eval_read(&f);
+    else if (good)
+        good = by_model(&j, &f);
     if (good && lt_eval_as_many(cli, j.gold.n, j.own.n)) {
-        lt_metric metrics[] = {{"pearson", lt_pearson(j.own.x, j.gold.x, j.gold.n)}, {"spearman", lt_spearman(cli->cx, j.own.x, j.gold.x, j.gold.n)}};
+        lt_metric metrics[] = {{"pearson", lt_pearson(j.own.x, j.gold.x, j.gold.n)},
+                               {"spearman", lt_spearman(cli->cx, j.own.x, j.gold.x, j.gold.n)}};
         good = lt_ok(cli->cx) && lt_eval_print(cli, metrics, 2, NULL, 0);
     }
     lt_feed_close(&f);
@@ -149,12 +158,16 @@ static bool take_logprobs(void *arg, lt_ctx *cx, const lt_json *v, const char *n
 {
     lm *l = arg;
     const lt_json *list = lt_json_is(v) == LT_JSON_OBJECT ? lt_json_get(v, "logprobs") : v;
-    if (lt_json_is(list) != LT_JSON_ARRAY) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: expected a list of log probabilities, or an object with one as \"logprobs\"", name);
+    if (lt_json_is(list) != LT_JSON_ARRAY)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: expected a list of log probabilities, or an object with one as \"logprobs\"",
+                          name);
     for (int64_t i = 0; i < lt_json_size(list); i++) {
         const lt_json *x = lt_json_at(list, i);
         if (lt_json_is(x) == LT_JSON_NULL) continue;
         const double p = lt_json_num(x, NAN);
-        if (!(p <= 0)) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: log probability %lld: expected a number up to 0, or null", name, (long long)i);
+        if (!(p <= 0))
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: log probability %lld: expected a number up to 0, or null", name,
+                              (long long)i);
         l->sum.sum += p;
         l->sum.tokens++;
     }
@@ -190,6 +203,7 @@ bool lt_eval_lm(lt_cli *cli)
         good = likelihood_by_model(cli, &r, &l) && lt_fail_if(cli->cx, !l.sum.tokens, LT_ERR_INPUT, "%s: no token to guess", data);
     }
     lt_rowed_close(&r);
-    const lt_metric metrics[] = {{"perplexity", lt_perplexity(l.sum.sum, l.sum.tokens)}, {"bits_per_byte", lt_bits_per_byte(l.sum.sum, l.sum.bytes)}};
+    const lt_metric metrics[] = {{"perplexity", lt_perplexity(l.sum.sum, l.sum.tokens)},
+                                 {"bits_per_byte", lt_bits_per_byte(l.sum.sum, l.sum.bytes)}};
     return good && lt_eval_print(cli, metrics, 2, NULL, 0);
 }

@@ -84,9 +84,12 @@ static bool add_scalar(lt_ctx *cx, table *t, const lt_json *v)
     const lt_json_type is = lt_json_is(v);
     if (text) return add_text(cx, t, text, size);
     lt_str s = {0};
-    if (is == LT_JSON_BOOL) lt_str_puts(&s, lt_json_bool(v, false) ? "true" : "false");
-    else if (is == LT_JSON_INT) lt_str_printf(&s, "%" PRId64, lt_json_int(v, 0));
-    else if (is == LT_JSON_REAL) lt_json_put_double(&s, lt_json_num(v, 0));
+    if (is == LT_JSON_BOOL)
+        lt_str_puts(&s, lt_json_bool(v, false) ? "true" : "false");
+    else if (is == LT_JSON_INT)
+        lt_str_printf(&s, "%" PRId64, lt_json_int(v, 0));
+    else if (is == LT_JSON_REAL)
+        lt_json_put_double(&s, lt_json_num(v, 0));
     const bool good = s.data && !s.failed && add_text(cx, t, s.data, s.size);
     lt_str_free(&s);
     return good;
@@ -149,7 +152,8 @@ static const lt_json *column_json(lt_ctx *cx, const lt_row *row, const char *col
     const lt_json *v = lt_row_json(row, column);
     *root = NULL;
     const char *text = v ? NULL : lt_row_text(row, column, &size);
-    if (text && size && (*text == '[' || *text == '{')) v = *root = lt_json_parse_at(cx, text, size, row->file, (size_t)row->line, 1);
+    if (text && size && (*text == '[' || *text == '{'))
+        v = *root = lt_json_parse_at(cx, text, size, row->file, (size_t)row->line, 1);
     return v;
 }
 
@@ -158,7 +162,9 @@ static bool gold_label(void *arg, lt_ctx *cx, const lt_row *row)
     job *j = arg;
     size_t size;
     const lt_json *v = lt_row_json(row, "label");
-    if (lt_json_is(v) == LT_JSON_ARRAY) return add_values(cx, &j->gold, v, row->line, false, lt_sprintf(cx, "%s line %lld: label", row->file, (long long)row->line), "labels");
+    if (lt_json_is(v) == LT_JSON_ARRAY)
+        return add_values(cx, &j->gold, v, row->line, false, lt_sprintf(cx, "%s line %lld: label", row->file, (long long)row->line),
+                          "labels");
     const char *text = lt_row_want_text(cx, row, "label", &size);
     return text && begin_row(cx, &j->gold, row->line, false) && add_text(cx, &j->gold, text, size);
 }
@@ -172,9 +178,12 @@ static bool gold_list(void *arg, lt_ctx *cx, const lt_row *row, const char *colu
     const lt_json *v = column_json(cx, row, column, &root), *inner = lt_json_get(v, "text");
     bool good = lt_ok(cx) && name;
     if (good && inner) v = inner;
-    if (good && !v && !lt_row_text(row, column, &size)) good = lt_row_want_text(cx, row, column, &size) != NULL; /* says which columns there are */
-    if (good && v) good = lt_json_is(v) == LT_JSON_ARRAY ? add_values(cx, &j->gold, v, row->line, true, name, what) : wrong(cx, name, what);
-    else if (good) good = wrong(cx, name, what);
+    if (good && !v && !lt_row_text(row, column, &size))
+        good = lt_row_want_text(cx, row, column, &size) != NULL; /* says which columns there are */
+    if (good && v)
+        good = lt_json_is(v) == LT_JSON_ARRAY ? add_values(cx, &j->gold, v, row->line, true, name, what) : wrong(cx, name, what);
+    else if (good)
+        good = wrong(cx, name, what);
     lt_json_free(root);
     return good;
 }
@@ -185,7 +194,8 @@ static bool gold_tags(void *arg, lt_ctx *cx, const lt_row *row)
     const lt_json *words = lt_row_json(row, "words");
     if (!gold_list(arg, cx, row, "tags", "a list of tags")) return false;
     const int64_t n = texts_of(&j->gold, j->gold.rows - 1);
-    return lt_fail_if(cx, words && lt_json_size(words) != n, LT_ERR_INPUT, "%s line %lld: %lld words and %lld tags: as many are expected", row->file, (long long)row->line,
+    return lt_fail_if(cx, words && lt_json_size(words) != n, LT_ERR_INPUT,
+                      "%s line %lld: %lld words and %lld tags: as many are expected", row->file, (long long)row->line,
                       (long long)lt_json_size(words), (long long)n);
 }
 
@@ -198,8 +208,9 @@ static bool gold_answers(void *arg, lt_ctx *cx, const lt_row *row)
 
 static bool mismatch(job *j, int64_t i, const char *expected, const char *found)
 {
-    return lt_fail_if(j->cli->cx, true, LT_ERR_INPUT, "%s: row %lld: expected %s, as %s line %lld has, found %s", j->predictions ? j->predictions : j->data, (long long)i + 1,
-                      expected, j->data, (long long)j->gold.row[i].line, found);
+    return lt_fail_if(j->cli->cx, true, LT_ERR_INPUT, "%s: row %lld: expected %s, as %s line %lld has, found %s",
+                      j->predictions ? j->predictions : j->data, (long long)i + 1, expected, j->data,
+                      (long long)j->gold.row[i].line, found);
 }
 
 static void metric(job *j, const char *name, double value) { j->metric[j->metrics++] = (lt_metric){name, value}; }
@@ -246,8 +257,10 @@ static bool count_labels(job *j, lt_label_counts *c, const int32_t *to)
     for (int64_t i = 0; i < j->gold.rows; i++) {
         const struct row *g = &j->gold.row[i], *o = &j->own.row[i];
         const int64_t n = texts_of(&j->gold, i), m = texts_of(&j->own, i);
-        if (g->several != several) return mismatch(j, i, several ? "a list of labels, as the rows before" : "one label, as the rows before", "the other");
-        if (o->several != several) return mismatch(j, i, several ? "a list of labels" : "one label", several ? "one label" : "a list");
+        if (g->several != several)
+            return mismatch(j, i, several ? "a list of labels, as the rows before" : "one label, as the rows before", "the other");
+        if (o->several != several)
+            return mismatch(j, i, several ? "a list of labels" : "one label", several ? "one label" : "a list");
         lt_scope scope = lt_open(cx, NULL);
         int32_t *got = lt_alloc_array(cx, m, sizeof *got);
         for (int64_t k = 0; got && k < m; k++) got[k] = to[j->own.value[o->begin + k]];
@@ -309,7 +322,8 @@ static bool compare_tags(job *j)
     metric(j, "recall", all.recall);
     metric(j, "f1", all.f1);
     metric(j, "accuracy", c.tags ? (double)c.right / (double)c.tags : NAN);
-    if (good && lt_arg_flag(&j->cli->args, "per-label")) good = (j->part = lt_alloc_array(j->cli->cx, c.type.n, sizeof *j->part)) != NULL;
+    if (good && lt_arg_flag(&j->cli->args, "per-label"))
+        good = (j->part = lt_alloc_array(j->cli->cx, c.type.n, sizeof *j->part)) != NULL;
     for (int32_t i = 0; good && j->part && i < c.type.n; i++) {
         if (!c.of[i].want && !c.of[i].got) continue;
         const char *name = lt_sprintf(j->cli->cx, "%s", c.type.name[i]);
@@ -374,7 +388,8 @@ static bool own_answer(void *arg, lt_ctx *cx, const lt_answered *t)
 static bool classify(job *j, lt_feed *f, const lt_run_options *run)
 {
     const lt_args *a = &j->cli->args;
-    if (strcmp(lt_model_about(j->m)->head, "classify") != 0) return lt_usage(j->cli, "this model has no classifying head (its head: %s)", lt_model_about(j->m)->head);
+    if (strcmp(lt_model_about(j->m)->head, "classify") != 0)
+        return lt_usage(j->cli, "this model has no classifying head (its head: %s)", lt_model_about(j->m)->head);
     j->several = lt_arg_flag(a, "multi-label") || lt_is_multi_label(j->m);
     j->link = lt_arg_flag(a, "multi-label") ? LT_SIGMOID : lt_link_of(j->m);
     j->threshold = lt_arg_num(a, "threshold");
@@ -393,7 +408,9 @@ static bool by_model(job *j, lt_rowed *r, const char *task)
     if (!strcmp(task, "tag")) {
         good = lt_tag_all(cx, j->m, LT_AGGREGATE_FIRST, &run, lt_rowed_words, r, own_tags, j, NULL);
     } else {
-        lt_answer_options o = {.stride = lt_arg_given(a, "stride") ? (int)lt_arg_int(a, "stride") : -1, .none = lt_arg_flag(a, "no-answer"), .run = run};
+        lt_answer_options o = {.stride = lt_arg_given(a, "stride") ? (int)lt_arg_int(a, "stride") : -1,
+                               .none = lt_arg_flag(a, "no-answer"),
+                               .run = run};
         good = lt_answer_all(cx, j->m, &o, lt_rowed_question, r, own_answer, j, NULL);
     }
     lt_feed_end(&r->feed, NULL);
@@ -425,7 +442,8 @@ static bool evaluate(job *j, lt_rowed *r, const struct task *t)
         j->m = m = lt_cli_model(j->cli, j->cli->args.operand[0]);
         good = m && by_model(j, r, t->name);
     }
-    good = good && lt_eval_as_many(j->cli, j->gold.rows, j->own.rows) && t->compare(j) && lt_eval_print(j->cli, j->metric, j->metrics, j->part, j->parts);
+    good = good && lt_eval_as_many(j->cli, j->gold.rows, j->own.rows) && t->compare(j) &&
+           lt_eval_print(j->cli, j->metric, j->metrics, j->part, j->parts);
     lt_model_close(m);
     return good;
 }

@@ -85,9 +85,12 @@ const lt_verb lt_verb_fill = {
     .name = "fill",
     .summary = "what fits in the place of a text's masks",
     .operands = "MODEL [FILE…]",
-    .about = "Texts hold the tokenizer's mask token ([MASK], <mask>). In a pipe or with --json: {\"masks\":[[{\"token\", \"id\", \"score\"},…],…]}, a list for each "
-             "mask of the text, the most likely first; token is text, as the tokenizer decodes it; a score is a probability over the vocabulary. A text without a mask "
-             "gives no list. Texts longer than the model reads are read in windows, and each mask is filled where most of its surroundings are seen.",
+    .about = "Texts hold the tokenizer's mask token ([MASK], <mask>). In a pipe or with --json: {\"masks\":[[{\"token\", \"id\", "
+             "\"score\"},…],…]}, a list for each "
+             "mask of the text, the most likely first; token is text, as the tokenizer decodes it; a score is a probability over "
+             "the vocabulary. A text without a mask "
+             "gives no list. Texts longer than the model reads are read in windows, and each mask is filled where most of its "
+             "surroundings are seen.",
     .examples = "echo 'Paris is the [MASK] of France.' | lathe fill bert-base-uncased -k 3 --json",
     .least = 1,
     .most = -1,

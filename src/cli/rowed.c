@@ -98,7 +98,8 @@ bool lt_rowed_question(void *rowed, lt_ctx *cx, lt_task_input *in)
     in->text.text = lt_json_text(lt_json_get(object, "context"), &in->text.size);
     if (in->question.text && in->text.text) return true;
     const char *tab = !object && column(row, "text", &line) ? memchr(line.text, '\t', line.size) : NULL;
-    if (!tab) return complain(cx, row, "a question and a context: two columns, a JSON object with both, or two texts with a tab between");
+    if (!tab)
+        return complain(cx, row, "a question and a context: two columns, a JSON object with both, or two texts with a tab between");
     in->question = (lt_text){line.text, (size_t)(tab - line.text)};
     in->text = (lt_text){tab + 1, line.size - in->question.size - 1};
     return true;

@@ -104,7 +104,8 @@ static bool run(lt_cli *cli)
 
 static const lt_opt options[] = {
     {"aggregation", 0, LT_OPT_CHOICE, NULL,
-     "none: a label for each token; simple: neighbours of one type together; first, average, max: the same of words, which have the label of their first "
+     "none: a label for each token; simple: neighbours of one type together; first, average, max: the same of words, which have "
+     "the label of their first "
      "token, of their mean, or of the token that is surest",
      "none", "none|simple|first|average|max"},
     {"words", 0, LT_OPT_FLAG, NULL, "rows are words, as JSON: a tag for each"},
@@ -115,10 +116,13 @@ const lt_verb lt_verb_tag = {
     .name = "tag",
     .summary = "entities in texts, or a tag for each word",
     .operands = "MODEL [FILE…]",
-    .about = "In a pipe or with --json: {\"entities\":[{\"entity\", \"score\", \"start\", \"end\", \"text\"}]} for each text; start and end count code points. "
+    .about = "In a pipe or with --json: {\"entities\":[{\"entity\", \"score\", \"start\", \"end\", \"text\"}]} for each text; "
+             "start and end count code points. "
              "--aggregation means what it means in Hugging Face's token classification pipeline; tokens labelled O are left out.\n"
-             "With --words a row has \"words\", or a line is a JSON array of them, and the result is {\"tags\":[…]}, a tag a word: that of its first token (average "
-             "and max as above). Rows longer than the model reads are cut between words, and every word gets its tag; a word without tokens gets O. With --ids "
+             "With --words a row has \"words\", or a line is a JSON array of them, and the result is {\"tags\":[…]}, a tag a word: "
+             "that of its first token (average "
+             "and max as above). Rows longer than the model reads are cut between words, and every word gets its tag; a word "
+             "without tokens gets O. With --ids "
              "each id counts as a word.",
     .examples = "lathe tag ner news.txt --aggregation simple --json\n"
                 "echo '[\"Ada\", \"lives\", \"in\", \"Paris\"]' | lathe tag ner --words",

@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include "task/items.h"
 
+enum { NO_WINDOW = 2 }; /* more than any probability */
 enum { USUAL_TOKENS = 384, USUAL_STRIDE = 128, USUAL_LONGEST = 15 };
 
 typedef struct answerer {
@@ -45,8 +46,10 @@ static void drop(lt_encoding *e, int32_t at, int32_t n)
 /* A question leaves half of the room to the context, or is cut. */
 static bool add_windows(lt_ctx *cx, const answerer *a, lt_item *item, const lt_task_input *in)
 {
-    const lt_encoding *q = lt_encode(cx, a->m->tokenizer, in->question.text, in->question.size, NULL, 0, &(lt_encode_options){.no_special = true});
-    lt_encoding *e = q ? lt_encode(cx, a->m->tokenizer, in->question.text, in->question.size, in->text.text, in->text.size, NULL) : NULL;
+    const lt_encoding *q =
+        lt_encode(cx, a->m->tokenizer, in->question.text, in->question.size, NULL, 0, &(lt_encode_options){.no_special = true});
+    lt_encoding *e =
+        q ? lt_encode(cx, a->m->tokenizer, in->question.text, in->question.size, in->text.text, in->text.size, NULL) : NULL;
     if (!e) return false;
     const int32_t room = a->limit - e->special_count, most = room / 2 > 0 ? room / 2 : 0, first = lt_special_head(e);
     int32_t n = q->n;
@@ -68,14 +71,22 @@ static lt_item *make(void *arg, lt_ctx *cx)
     lt_task_input in = {0};
     if (!a->next(a->next_arg, cx, &in)) return NULL;
     lt_item *item = lt_item_new(cx, &in.text);
-    found *f = item ? item->own = lt_new(cx, 1, sizeof *f + (size_t)(a->k + 1) * sizeof *f->best) : NULL;
-    if (f) f->empty = 1e6; /* the pipeline's, of no window at all */
-    if (f && add_windows(cx, a, item, &in)) return item;
+    if (item && add_windows(cx, a, item, &in)) return item;
     lt_item_free(item);
     return NULL;
 }
 
 /* ---- spans of a window ---- */
+
+/* Made when the first window comes out, so that items that wait are small. */
+static found *found_of(lt_ctx *cx, const answerer *a, lt_item *item)
+{
+    found *f = item->own;
+    if (f) return f;
+    f = item->own = lt_new(cx, 1, sizeof *f + (size_t)(a->k + 1) * sizeof *f->best);
+    if (f) f->empty = NO_WINDOW;
+    return f;
+}
 
 /* Probabilities over the context's tokens and the classifying ones; then nothing begins or ends at the first token of all. */
 static void spread(const answerer *a, const lt_item *item, int32_t begin, const lt_result *r, int col, double *p)
@@ -110,14 +121,15 @@ static void keep(struct span *best, int *n, int k, struct span s)
 static bool take(void *arg, lt_ctx *cx, lt_item *item, int32_t window, const lt_result *r)
 {
     const answerer *a = arg;
-    found *f = item->own;
+    found *f = found_of(cx, a, item);
     const int32_t begin = item->begin[window], rows = (int32_t)r->rows;
     const lt_token_place *place = item->place + begin;
-    double *p = lt_alloc_array(cx, 2 * r->rows, sizeof *p), *q = p + r->rows;
+    double *p = lt_alloc_array(cx, r->rows, sizeof *p), *q = lt_alloc_array(cx, r->rows, sizeof *q);
     struct span *own = lt_alloc_array(cx, a->k, sizeof *own); /* of this window: tokens in place of code points */
     int n = 0;
-    if (!p || !own) return false;
-    if (!lt_fail_if(cx, r->cols != 2, LT_ERR_UNSUPPORTED, "a span head of two outputs is expected, found %d", (int)r->cols)) return false;
+    if (!f || !p || !q || !own) return false;
+    if (!lt_fail_if(cx, r->cols != 2, LT_ERR_UNSUPPORTED, "a span head of two outputs is expected, found %d", (int)r->cols))
+        return false;
     spread(a, item, begin, r, 0, p);
     spread(a, item, begin, r, 1, q);
     if (rows) f->empty = fmin(f->empty, p[0] * q[0]);
@@ -141,8 +153,9 @@ static size_t byte_of(const lt_item *item, int32_t point)
 static bool done(void *arg, lt_ctx *cx, lt_item *item, bool pause)
 {
     const answerer *a = arg;
-    found *f = item->own;
-    if (a->none && f->empty <= 1) keep(f->best, &f->n, a->k, (struct span){f->empty, 0, 0});
+    found *f = found_of(cx, a, item);
+    if (!f) return false;
+    if (a->none && f->empty < NO_WINDOW) keep(f->best, &f->n, a->k, (struct span){f->empty, 0, 0});
     if (f->n == 0) f->best[f->n++] = (struct span){0, 0, 0};
     lt_answer *out = lt_alloc_array(cx, f->n, sizeof *out);
     for (int i = 0; out && i < f->n; i++) {
@@ -152,15 +165,23 @@ static bool done(void *arg, lt_ctx *cx, lt_item *item, bool pause)
     return out && a->sink(a->sink_arg, cx, &(lt_answered){item->index, out, f->n, pause});
 }
 
-bool lt_answer_all(lt_ctx *cx, const lt_model *m, const lt_answer_options *options, lt_task_next_fn *next, void *next_arg, lt_answered_fn *sink, void *sink_arg,
-                   lt_stream_stats *stats)
+bool lt_answer_all(lt_ctx *cx, const lt_model *m, const lt_answer_options *options, lt_task_next_fn *next, void *next_arg,
+                   lt_answered_fn *sink, void *sink_arg, lt_stream_stats *stats)
 {
     static const lt_answer_options defaults = {.stride = -1};
     const lt_answer_options *o = options ? options : &defaults;
-    enum { MOST = 1 << 20 };
+    enum { MOST = 10000 };
     if (!lt_task_fits(cx, m, "span", true)) return false;
-    answerer a = {.m = m, .k = o->k > 0 ? o->k : 1, .longest = o->longest > 0 ? o->longest : USUAL_LONGEST, .none = o->none, .limit = lt_task_limit(m, &o->run),
-                  .cls = lt_tokenizer_about(m->tokenizer)->cls, .next = next, .next_arg = next_arg, .sink = sink, .sink_arg = sink_arg};
+    answerer a = {.m = m,
+                  .k = o->k > 0 ? o->k : 1,
+                  .longest = o->longest > 0 ? o->longest : USUAL_LONGEST,
+                  .none = o->none,
+                  .limit = lt_task_limit(m, &o->run),
+                  .cls = lt_tokenizer_about(m->tokenizer)->cls,
+                  .next = next,
+                  .next_arg = next_arg,
+                  .sink = sink,
+                  .sink_arg = sink_arg};
     if (!o->run.max_tokens && a.limit > USUAL_TOKENS) a.limit = USUAL_TOKENS;
     a.stride = o->stride >= 0 ? o->stride : a.limit / 2 < USUAL_STRIDE ? a.limit / 2 : USUAL_STRIDE;
     return lt_fail_if(cx, a.k > MOST, LT_ERR_USAGE, "%d answers: at most %d can be had", a.k, MOST) &&

@@ -21,7 +21,10 @@ lt_link lt_link_of(const lt_model *m)
     return lt_is_multi_label(m) || lt_model_labels(m) == 1 ? LT_SIGMOID : LT_SOFTMAX;
 }
 
-static double at(lt_dtype dtype, const void *data, int64_t i) { return dtype == LT_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i]; }
+static double at(lt_dtype dtype, const void *data, int64_t i)
+{
+    return dtype == LT_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
 
 void lt_link_apply(lt_link link, lt_dtype dtype, const void *logits, int64_t n, double *p)
 {

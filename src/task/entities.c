@@ -77,7 +77,8 @@ bool lt_entity_count(lt_ctx *cx, lt_entity_counts *c, const char *const *want, c
 {
     tag t[2];
     for (int64_t i = 0; i <= n; i++) { /* an O ends each sequence */
-        if (!read_tag(cx, c, i < n ? want[i] : "O", &t[0]) || !read_tag(cx, c, i < n ? got[i] : "O", &t[1]) || !grow(cx, c)) return false;
+        if (!read_tag(cx, c, i < n ? want[i] : "O", &t[0]) || !read_tag(cx, c, i < n ? got[i] : "O", &t[1]) || !grow(cx, c))
+            return false;
         step(c, t, c->tags + i);
         if (i < n) c->right += strcmp(want[i], got[i]) == 0;
     }

@@ -27,7 +27,8 @@ typedef struct spot { /* a mask: where its best window has it */
 /* What stands around row `row` of a window on its poorer side; the ends of the text are no loss. */
 static int32_t context(const lt_item *item, int32_t window, int32_t row)
 {
-    const int32_t before = window == 0 ? INT32_MAX : row, after = window == item->windows - 1 ? INT32_MAX : item->begin[window + 1] - item->begin[window] - row;
+    const int32_t before = window == 0 ? INT32_MAX : row,
+                  after = window == item->windows - 1 ? INT32_MAX : item->begin[window + 1] - item->begin[window] - row;
     return before < after ? before : after;
 }
 
@@ -91,12 +92,14 @@ static bool guess(lt_ctx *cx, const filler *f, const spot *s, const int64_t *whi
     lt_scope scope = lt_open(cx, NULL);
     lt_tensor *x = lt_tensor_2d(cx, r->dtype, n, r->cols);
     const size_t bytes = (size_t)r->cols * lt_dtype_size(r->dtype);
-    for (int32_t i = 0; x && i < n; i++) memcpy((char *)x->data + (size_t)i * bytes, (const char *)r->data + (size_t)s[which[i]].row * bytes, bytes);
+    for (int32_t i = 0; x && i < n; i++)
+        memcpy((char *)x->data + (size_t)i * bytes, (const char *)r->data + (size_t)s[which[i]].row * bytes, bytes);
     lt_seqs *seqs = lt_seqs_new(cx, 1, &n);
     const lt_tensor *y = x && seqs ? lt_model_head(cx, f->m, x, seqs) : NULL;
     double *p = y ? lt_alloc_array(cx, y->shape[1], sizeof *p) : NULL;
     for (int32_t i = 0; p && i < n; i++) {
-        lt_link_apply(LT_SOFTMAX, y->dtype, (const char *)y->data + (size_t)(i * y->stride[0]) * lt_dtype_size(y->dtype), y->shape[1], p);
+        lt_link_apply(LT_SOFTMAX, y->dtype, (const char *)y->data + (size_t)(i * y->stride[0]) * lt_dtype_size(y->dtype),
+                      y->shape[1], p);
         best_of(p, y->shape[1], f->k, out + which[i] * f->k);
     }
     lt_end(cx, scope);
@@ -130,18 +133,27 @@ static bool take(void *arg, lt_ctx *cx, lt_item *item, int32_t window, const lt_
 static bool done(void *arg, lt_ctx *cx, lt_item *item, bool pause)
 {
     const filler *f = arg;
-    const lt_guess *guesses = item->words ? (const lt_guess *)(const void *)((const char *)item->own + (size_t)item->words * sizeof(spot)) : NULL;
+    const lt_guess *guesses =
+        item->words ? (const lt_guess *)(const void *)((const char *)item->own + (size_t)item->words * sizeof(spot)) : NULL;
     return f->sink(f->sink_arg, cx, &(lt_filled){item->index, item->words, f->k, guesses, pause});
 }
 
-bool lt_fill_all(lt_ctx *cx, const lt_model *m, int k, const lt_run_options *options, lt_task_next_fn *next, void *next_arg, lt_filled_fn *sink, void *sink_arg,
-                 lt_stream_stats *stats)
+bool lt_fill_all(lt_ctx *cx, const lt_model *m, int k, const lt_run_options *options, lt_task_next_fn *next, void *next_arg,
+                 lt_filled_fn *sink, void *sink_arg, lt_stream_stats *stats)
 {
     static const lt_run_options defaults;
     if (!options) options = &defaults;
     if (!lt_task_can_fill(cx, m)) return false;
     const int vocab = lt_model_labels(m);
-    filler f = {.m = m, .k = k < 1 ? 1 : k < vocab ? k : vocab, .limit = lt_task_limit(m, options), .mask = lt_tokenizer_about(m->tokenizer)->mask,
-                .next = next, .next_arg = next_arg, .sink = sink, .sink_arg = sink_arg};
+    filler f = {.m = m,
+                .k = k < 1       ? 1
+                     : k < vocab ? k
+                                 : vocab,
+                .limit = lt_task_limit(m, options),
+                .mask = lt_tokenizer_about(m->tokenizer)->mask,
+                .next = next,
+                .next_arg = next_arg,
+                .sink = sink,
+                .sink_arg = sink_arg};
     return lt_items_run(cx, m, LT_OUT_HIDDEN, options, &(lt_item_flow){make, take, done, &f}, stats);
 }

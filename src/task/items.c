@@ -41,7 +41,8 @@ bool lt_item_add(lt_ctx *cx, lt_item *item, int32_t id, int32_t type, lt_token_p
 {
     enum { MOST = 1 << 30 };
     if (item->tokens == item->room) {
-        if (item->room >= MOST) return lt_fail_if(cx, true, LT_ERR_INPUT, "input %" PRId64 ": more than %d tokens", item->index, MOST);
+        if (item->room >= MOST)
+            return lt_fail_if(cx, true, LT_ERR_INPUT, "input %" PRId64 ": more than %d tokens", item->index, MOST);
         const int32_t room = item->room ? 2 * item->room : 64;
         int32_t *ids = lt_resize(cx, item->ids, room, sizeof *ids);
         if (ids) item->ids = ids;
@@ -83,7 +84,8 @@ static bool add_piece(lt_ctx *cx, lt_item *item, const lt_encoding *e, int32_t f
 {
     bool good = true;
     for (int32_t i = from; good && i < to; i++)
-        good = lt_item_add(cx, item, e->ids[i], e->types[i], (lt_token_place){text ? e->words[i] : -1, e->offsets[i][0], e->offsets[i][1]});
+        good = lt_item_add(cx, item, e->ids[i], e->types[i],
+                           (lt_token_place){text ? e->words[i] : -1, e->offsets[i][0], e->offsets[i][1]});
     return good;
 }
 
@@ -92,7 +94,10 @@ bool lt_item_windows(lt_ctx *cx, lt_item *item, const lt_encoding *e, int32_t he
     int32_t tail = e->n;
     while (tail > head && e->special[tail - 1]) tail--;
     const int32_t room = limit - head - (e->n - tail);
-    if (room < 1) return lt_fail_if(cx, true, LT_ERR_USAGE, "sequences of %d tokens leave no room for any of a text's: %d are needed around it", limit, head + e->n - tail);
+    if (room < 1)
+        return lt_fail_if(cx, true, LT_ERR_USAGE,
+                          "sequences of %d tokens leave no room for any of a text's: %d are needed around it", limit,
+                          head + e->n - tail);
     const int32_t step = room - stride > 0 ? room - stride : 1;
     for (int32_t at = head, n = 0;; at += step, n++) {
         if (most && n == most) {
@@ -100,7 +105,9 @@ bool lt_item_windows(lt_ctx *cx, lt_item *item, const lt_encoding *e, int32_t he
             return true;
         }
         const int32_t end = tail - at > room ? at + room : tail;
-        if (!add_piece(cx, item, e, 0, head, false) || !add_piece(cx, item, e, at, end, true) || !add_piece(cx, item, e, tail, e->n, false)) return false;
+        if (!add_piece(cx, item, e, 0, head, false) || !add_piece(cx, item, e, at, end, true) ||
+            !add_piece(cx, item, e, tail, e->n, false))
+            return false;
         if (e->n && !lt_item_cut(cx, item)) return false;
         if (end == tail) return true;
     }
@@ -110,9 +117,9 @@ bool lt_item_windows(lt_ctx *cx, lt_item *item, const lt_encoding *e, int32_t he
 
 typedef struct flowing {
     const lt_item_flow *flow;
-    int64_t made;      /* the reading thread's: items so far, … */
-    lt_item *at;       /* … and the one whose windows are handed out; not looked at once all are, */
-    int32_t left;      /* … which this says */
+    int64_t made; /* the reading thread's: items so far, … */
+    lt_item *at;  /* … and the one whose windows are handed out; not looked at once all are, */
+    int32_t left; /* … which this says */
     int64_t done, truncated;
     pthread_mutex_t lock; /* of what follows */
     lt_item *first, *last;
@@ -121,8 +128,10 @@ typedef struct flowing {
 static void put_last(flowing *f, lt_item *item)
 {
     pthread_mutex_lock(&f->lock);
-    if (f->last) f->last->next = item;
-    else f->first = item;
+    if (f->last)
+        f->last->next = item;
+    else
+        f->first = item;
     f->last = item;
     pthread_mutex_unlock(&f->lock);
 }
@@ -159,7 +168,8 @@ static bool next_window(void *arg, lt_ctx *cx, lt_input *in)
     }
     const lt_item *item = f->at;
     const int32_t w = item->windows - f->left--;
-    *in = (lt_input){.ids = item->ids + item->begin[w], .types = item->types + item->begin[w], .n_ids = item->begin[w + 1] - item->begin[w]};
+    *in = (lt_input){
+        .ids = item->ids + item->begin[w], .types = item->types + item->begin[w], .n_ids = item->begin[w + 1] - item->begin[w]};
     return true;
 }
 
@@ -192,7 +202,8 @@ static bool take(void *arg, lt_ctx *cx, const lt_result *r)
     return good;
 }
 
-bool lt_items_run(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_options *options, const lt_item_flow *flow, lt_stream_stats *stats)
+bool lt_items_run(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_options *options, const lt_item_flow *flow,
+                  lt_stream_stats *stats)
 {
     flowing f = {.flow = flow};
     lt_stream_stats own = {0};
@@ -219,7 +230,8 @@ int32_t lt_task_limit(const lt_model *m, const lt_run_options *options)
 bool lt_task_fits(lt_ctx *cx, const lt_model *m, const char *head, bool texts)
 {
     if (!m || !lt_ok(cx)) return false;
-    return lt_fail_if(cx, strcmp(m->info.head, head) != 0, LT_ERR_USAGE, "%s: a model with the head \"%s\" is expected, found \"%s\" (%s)", m->info.path, head, m->info.head,
+    return lt_fail_if(cx, strcmp(m->info.head, head) != 0, LT_ERR_USAGE,
+                      "%s: a model with the head \"%s\" is expected, found \"%s\" (%s)", m->info.path, head, m->info.head,
                       m->info.architecture) &&
            lt_fail_if(cx, texts && !m->tokenizer, LT_ERR_USAGE, "%s: there is no tokenizer, which texts need", m->info.path);
 }
@@ -229,5 +241,6 @@ bool lt_task_can_fill(lt_ctx *cx, const lt_model *m)
     if (!m || !lt_ok(cx)) return false;
     const bool other = strcmp(m->info.head, "mlm") != 0 && strcmp(m->info.head, "pretraining") != 0;
     if (!lt_task_fits(cx, m, other ? "mlm" : m->info.head, true)) return false;
-    return lt_fail_if(cx, lt_tokenizer_about(m->tokenizer)->mask < 0, LT_ERR_USAGE, "%s: the tokenizer has no mask token", m->info.path);
+    return lt_fail_if(cx, lt_tokenizer_about(m->tokenizer)->mask < 0, LT_ERR_USAGE, "%s: the tokenizer has no mask token",
+                      m->info.path);
 }

@@ -6,7 +6,7 @@
 #include "lathe/task.h"
 
 typedef struct lt_token_place { /* where a token stands */
-    int32_t word, start, end; /* word < 0: it is not part of the text */
+    int32_t word, start, end;   /* word < 0: it is not part of the text */
 } lt_token_place;
 
 typedef struct lt_item {
@@ -19,14 +19,14 @@ typedef struct lt_item {
     char *text; /* a copy, NUL-terminated; NULL: none */
     size_t size;
     int64_t words, left_out;
-    void *own; /* the task's; lt_free */
+    void *own;      /* the task's; lt_free */
     int32_t target; /* the task's too: a token */
     struct lt_item *next;
 } lt_item;
 lt_item *lt_item_new(lt_ctx *cx, const lt_text *text /* or NULL */);
 void lt_item_free(lt_item *item);
 bool lt_item_add(lt_ctx *cx, lt_item *item, int32_t id, int32_t type, lt_token_place place); /* a token to the window at hand, */
-bool lt_item_cut(lt_ctx *cx, lt_item *item);                                           /* … which ends */
+bool lt_item_cut(lt_ctx *cx, lt_item *item);                                                 /* … which ends */
 /* An encoding in windows of at most `limit` tokens: its first `head` ones and the special ones at its end around each, of the others as many as
  * there is room for, `stride` of them shared by neighbours. most 0: any number of windows; what they leave out is counted. */
 bool lt_item_windows(lt_ctx *cx, lt_item *item, const lt_encoding *e, int32_t head, int32_t limit, int32_t stride, int32_t most);
@@ -38,7 +38,8 @@ typedef struct lt_item_flow {
     bool (*done)(void *arg, lt_ctx *cx, lt_item *item, bool pause);
     void *arg;
 } lt_item_flow;
-bool lt_items_run(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_options *options, const lt_item_flow *flow, lt_stream_stats *stats);
+bool lt_items_run(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_options *options, const lt_item_flow *flow,
+                  lt_stream_stats *stats);
 
 /* The longest sequence that options and model allow. */
 int32_t lt_task_limit(const lt_model *m, const lt_run_options *options);

@@ -70,7 +70,9 @@ static bool grow(lt_ctx *cx, lt_label_counts *c, const int32_t *label, int32_t n
     enum { MOST = 1 << 29 };
     int32_t most = -1;
     for (int32_t i = 0; i < n; i++) {
-        if (!lt_fail_if(cx, label[i] < 0 || label[i] > MOST, LT_ERR_USAGE, "a label of number %d: expected 0 to %d", label[i], MOST)) return false;
+        if (!lt_fail_if(cx, label[i] < 0 || label[i] > MOST, LT_ERR_USAGE, "a label of number %d: expected 0 to %d", label[i],
+                        MOST))
+            return false;
         if (label[i] > most) most = label[i];
     }
     if (most < c->labels) return true;

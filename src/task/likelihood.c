@@ -17,7 +17,7 @@ typedef struct scorer {
     int32_t limit, mask;
     lt_task_next_fn *next;
     void *next_arg;
-    lt_item *text;        /* the reading thread's: a text in windows, whose tokens are masked one after another */
+    lt_item *text; /* the reading thread's: a text in windows, whose tokens are masked one after another */
     int32_t window, token;
     char *rows;           /* [ROWS, hidden]: hidden states at masks … */
     int32_t target[ROWS]; /* … and what stood there */
@@ -114,13 +114,19 @@ static bool take(void *arg, lt_ctx *cx, lt_item *item, int32_t window, const lt_
 
 static bool done(void *arg, lt_ctx *cx, lt_item *item, bool pause) { return true; }
 
-bool lt_likelihood_all(lt_ctx *cx, const lt_model *m, const lt_run_options *options, lt_task_next_fn *next, void *next_arg, lt_likelihood *sum, lt_stream_stats *stats)
+bool lt_likelihood_all(lt_ctx *cx, const lt_model *m, const lt_run_options *options, lt_task_next_fn *next, void *next_arg,
+                       lt_likelihood *sum, lt_stream_stats *stats)
 {
     static const lt_run_options defaults;
     if (!options) options = &defaults;
     *sum = (lt_likelihood){0};
     if (!lt_task_can_fill(cx, m)) return false;
-    scorer s = {.m = m, .limit = lt_task_limit(m, options), .mask = lt_tokenizer_about(m->tokenizer)->mask, .next = next, .next_arg = next_arg, .sum = sum};
+    scorer s = {.m = m,
+                .limit = lt_task_limit(m, options),
+                .mask = lt_tokenizer_about(m->tokenizer)->mask,
+                .next = next,
+                .next_arg = next_arg,
+                .sum = sum};
     bool good = lt_items_run(cx, m, LT_OUT_HIDDEN, options, &(lt_item_flow){make, take, done, &s}, stats) && flush(cx, &s);
     lt_item_free(s.text);
     lt_free(s.rows);

@@ -15,7 +15,10 @@ typedef struct words { /* of a normalised text */
 } words;
 
 /* string.punctuation of Python: that of ASCII alone. */
-static bool is_punctuation(char c) { return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~'); }
+static bool is_punctuation(char c)
+{
+    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+}
 
 /* As \b of a regular expression sees it; the underscore is gone by then. */
 static bool is_alphanumeric(uint32_t c) { return lt_char_class(c) & (LT_CHAR_LETTER | LT_CHAR_NUMERIC); }
@@ -41,8 +44,10 @@ static void put_plain(lt_str *s, lt_text t)
         const bool word = i < n && is_alphanumeric(c);
         if (word && !inside) run = i;
         if (!word && inside) {
-            if (is_article(p + run, i - run)) lt_str_puts(s, " ");
-            else lt_str_add(s, p + run, i - run);
+            if (is_article(p + run, i - run))
+                lt_str_puts(s, " ");
+            else
+                lt_str_add(s, p + run, i - run);
         }
         if (!word && i < n) lt_str_add(s, p + i, (size_t)bytes);
         inside = word;
@@ -146,7 +151,8 @@ bool lt_answer_score(lt_ctx *cx, lt_text answer, const lt_text *right, int64_t n
     *exact = *f1 = 0;
     lt_scope scope = lt_open(cx, NULL);
     put_plain(&s, answer);
-    const bool good = lt_fail_if(cx, s.failed, LT_ERR_MEMORY, "no memory for an answer of %zu bytes", answer.size) && score_all(cx, &s, right, n, exact, f1);
+    const bool good = lt_fail_if(cx, s.failed, LT_ERR_MEMORY, "no memory for an answer of %zu bytes", answer.size) &&
+                      score_all(cx, &s, right, n, exact, f1);
     lt_end(cx, scope);
     lt_str_free(&s);
     return good;

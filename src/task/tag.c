@@ -23,7 +23,10 @@ typedef struct tagger {
 
 /* ---- reading ---- */
 
-static bool special(lt_ctx *cx, lt_item *item, int32_t id) { return id < 0 || lt_item_add(cx, item, id, 0, (lt_token_place){-1, 0, 0}); }
+static bool special(lt_ctx *cx, lt_item *item, int32_t id)
+{
+    return id < 0 || lt_item_add(cx, item, id, 0, (lt_token_place){-1, 0, 0});
+}
 
 /* Words in windows of whole words; one that is longer than a window is cut. */
 static bool add_words(lt_ctx *cx, const tagger *t, lt_item *item, const lt_task_input *in)
@@ -42,7 +45,8 @@ static bool add_words(lt_ctx *cx, const tagger *t, lt_item *item, const lt_task_
             good = special(cx, item, sep) && lt_item_cut(cx, item) && special(cx, item, cls);
             here = 0;
         }
-        for (int32_t k = 0; good && k < n; k++) good = lt_item_add(cx, item, in->ids ? in->ids[i] : e->ids[k], 0, (lt_token_place){(int32_t)i, k, 0});
+        for (int32_t k = 0; good && k < n; k++)
+            good = lt_item_add(cx, item, in->ids ? in->ids[i] : e->ids[k], 0, (lt_token_place){(int32_t)i, k, 0});
         here += n;
         any = any || n > 0;
         good = good && lt_ok(cx);
@@ -63,11 +67,14 @@ static lt_item *make(void *arg, lt_ctx *cx)
     lt_task_input in = {0};
     if (!t->next(t->next_arg, cx, &in)) return NULL;
     const bool words = in.word || in.ids;
-    if (!in.ids && !t->m->tokenizer) return lt_fail(cx, LT_ERR_USAGE, "%s: there is no tokenizer, which texts need", t->m->info.path);
+    if (!in.ids && !t->m->tokenizer)
+        return lt_fail(cx, LT_ERR_USAGE, "%s: there is no tokenizer, which texts need", t->m->info.path);
     lt_item *item = lt_item_new(cx, words ? NULL : &in.text);
     if (item) item->words = words ? in.words : -1;
-    bool good = item && lt_fail_if(cx, in.words > INT32_MAX, LT_ERR_INPUT, "a row of more than %d words", INT32_MAX) && (words ? add_words : add_text)(cx, t, item, &in);
-    if (good && words) good = (item->own = lt_new(cx, in.words, sizeof(int32_t))) != NULL; /* label + 1 by word; 0: it has no token */
+    bool good = item && lt_fail_if(cx, in.words > INT32_MAX, LT_ERR_INPUT, "a row of more than %d words", INT32_MAX) &&
+                (words ? add_words : add_text)(cx, t, item, &in);
+    if (good && words)
+        good = (item->own = lt_new(cx, in.words, sizeof(int32_t))) != NULL; /* label + 1 by word; 0: it has no token */
     if (good) return item;
     lt_item_free(item);
     return NULL;
@@ -75,7 +82,7 @@ static lt_item *make(void *arg, lt_ctx *cx)
 
 /* ---- a token's label ---- */
 
-typedef struct spot { /* a token, or a word made of several */
+typedef struct spot {    /* a token, or a word made of several */
     int32_t first, last; /* tokens of the window */
     int label;
     double score;
@@ -114,7 +121,8 @@ static double *probabilities(lt_ctx *cx, const lt_result *r)
 {
     double *p = lt_alloc_array(cx, r->rows * r->cols, sizeof *p);
     const size_t row = (size_t)r->cols * lt_dtype_size(r->dtype);
-    for (int64_t i = 0; p && i < r->rows; i++) lt_link_apply(LT_SOFTMAX, r->dtype, (const char *)r->data + (size_t)i * row, r->cols, p + i * r->cols);
+    for (int64_t i = 0; p && i < r->rows; i++)
+        lt_link_apply(LT_SOFTMAX, r->dtype, (const char *)r->data + (size_t)i * row, r->cols, p + i * r->cols);
     return p;
 }
 
@@ -125,7 +133,8 @@ static bool label_words(lt_ctx *cx, const tagger *t, lt_item *item, const lt_tok
     double *room = lt_alloc_array(cx, t->labels, sizeof *room);
     int32_t *label = item->own;
     for (int32_t i = 0, k; room && i < n; i = k) {
-        for (k = i + 1; k < n && place[k].word == place[i].word; k++) {}
+        for (k = i + 1; k < n && place[k].word == place[i].word; k++) {
+        }
         if (place[i].word >= 0) label[place[i].word] = agree(t, p, i, k - 1, room).label + 1;
     }
     return room != NULL;
@@ -191,8 +200,10 @@ static int32_t spots_of(const tagger *t, const lt_item *item, const double *p, d
     walk w = {item->text, item->text + item->size, item->text, 0};
     for (int32_t i = 0; i < item->tokens; i++) {
         if (item->place[i].word < 0) continue;
-        if (words && n && goes_on(t, item->ids[i], item->place[i], &w)) out[n - 1].last = i;
-        else out[n++] = (spot){i, i, 0, 0};
+        if (words && n && goes_on(t, item->ids[i], item->place[i], &w))
+            out[n - 1].last = i;
+        else
+            out[n++] = (spot){i, i, 0, 0};
     }
     for (int32_t i = 0; i < n; i++) out[i] = agree(t, p, out[i].first, out[i].last, room);
     return n;
@@ -244,7 +255,8 @@ static bool take(void *arg, lt_ctx *cx, lt_item *item, int32_t window, const lt_
 static bool done(void *arg, lt_ctx *cx, lt_item *item, bool pause)
 {
     tagger *t = arg;
-    lt_tagged out = {.index = item->index, .text = {item->text, item->size}, .entity = t->entity, .entities = t->entities, .pause = pause};
+    lt_tagged out = {
+        .index = item->index, .text = {item->text, item->size}, .entity = t->entity, .entities = t->entities, .pause = pause};
     t->entities = 0;
     if (item->words < 0) return t->sink(t->sink_arg, cx, &out);
     const int32_t *label = item->own;
@@ -267,15 +279,23 @@ static bool name_labels(lt_ctx *cx, tagger *t)
     return name && room;
 }
 
-bool lt_tag_all(lt_ctx *cx, const lt_model *m, lt_aggregation how, const lt_run_options *options, lt_task_next_fn *next, void *next_arg, lt_tagged_fn *sink,
-                void *sink_arg, lt_stream_stats *stats)
+bool lt_tag_all(lt_ctx *cx, const lt_model *m, lt_aggregation how, const lt_run_options *options, lt_task_next_fn *next,
+                void *next_arg, lt_tagged_fn *sink, void *sink_arg, lt_stream_stats *stats)
 {
     static const lt_run_options defaults;
     if (!options) options = &defaults;
     if (!lt_task_fits(cx, m, "tag", false)) return false;
-    tagger t = {.m = m, .how = how, .limit = lt_task_limit(m, options), .labels = lt_model_labels(m), .next = next, .next_arg = next_arg, .sink = sink, .sink_arg = sink_arg};
+    tagger t = {.m = m,
+                .how = how,
+                .limit = lt_task_limit(m, options),
+                .labels = lt_model_labels(m),
+                .next = next,
+                .next_arg = next_arg,
+                .sink = sink,
+                .sink_arg = sink_arg};
     lt_scope scope = lt_open(cx, NULL);
-    const bool good = name_labels(cx, &t) && lt_items_run(cx, m, LT_OUT_LOGITS, options, &(lt_item_flow){make, take, done, &t}, stats);
+    const bool good =
+        name_labels(cx, &t) && lt_items_run(cx, m, LT_OUT_LOGITS, options, &(lt_item_flow){make, take, done, &t}, stats);
     lt_end(cx, scope);
     return good;
 }

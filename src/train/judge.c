@@ -35,7 +35,8 @@ static int32_t largest(const lt_tensor *t, int64_t row)
 static bool judge_labels(lt_ctx *cx, const lt_run *r, lt_judge *j, const lt_minibatch *b, const lt_tensor *y)
 {
     bool good = true;
-    for (int32_t i = 0; good && i < b->batch.seqs->n; i++) good = lt_label_count(cx, &j->labels, r->valid.at[b->example[i]].label, largest(y, i));
+    for (int32_t i = 0; good && i < b->batch.seqs->n; i++)
+        good = lt_label_count(cx, &j->labels, r->valid.at[b->example[i]].label, largest(y, i));
     return good;
 }
 

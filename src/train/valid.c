@@ -15,10 +15,11 @@ bool lt_metric_choose(lt_ctx *cx, lt_run *r)
         found = found || strcmp(known, name) == 0;
     }
     r->metric = name;
-    lt_fail_if(cx, !found, LT_ERR_USAGE, "metric: '%s' is not one of %s, which objective %s has", name, list.data ? list.data : "", r->objective->is.name);
+    lt_fail_if(cx, !found, LT_ERR_USAGE, "metric: '%s' is not one of %s, which objective %s has", name, list.data ? list.data : "",
+               r->objective->is.name);
     lt_str_free(&list);
-    return lt_fail_if(cx, (r->o->metric || r->o->keep_best) && !r->o->valid, LT_ERR_USAGE, "%s: rows to validate with are expected (valid)",
-                      r->o->keep_best ? "keep-best" : "metric");
+    return lt_fail_if(cx, (r->o->metric || r->o->keep_best) && !r->o->valid, LT_ERR_USAGE,
+                      "%s: rows to validate with are expected (valid)", r->o->keep_best ? "keep-best" : "metric");
 }
 
 /* The summed loss of a batch, and its judgement. */

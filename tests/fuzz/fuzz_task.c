@@ -58,7 +58,9 @@ static void labels(lt_ctx *cx, const char *const *a, const char *const *b, int n
         const int32_t x = lt_label_number(cx, &set, a[i], strlen(a[i])), y = lt_label_number(cx, &set, b[i], strlen(b[i]));
         if (x < 0 || y < 0 || (x == y) != !strcmp(a[i], b[i]) || !lt_label_count(cx, &c, x, y)) abort();
     }
-    if (n && (!is_share(lt_accuracy(&c)) || !is_share(lt_f1_macro(&c)) || fabs(lt_f1_micro(&c) - lt_accuracy(&c)) > 1e-12 || !(fabs(lt_mcc(&c)) <= 1 + 1e-9))) abort();
+    if (n && (!is_share(lt_accuracy(&c)) || !is_share(lt_f1_macro(&c)) || fabs(lt_f1_micro(&c) - lt_accuracy(&c)) > 1e-12 ||
+              !(fabs(lt_mcc(&c)) <= 1 + 1e-9)))
+        abort();
     lt_label_set_free(&set);
     lt_label_counts_free(&c);
 }

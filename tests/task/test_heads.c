@@ -20,7 +20,10 @@ static lt_ctx *make(int threads)
 static lt_model *open_with(lt_ctx *cx, const char *head, int labels)
 {
     static const char *const label[] = {"O", "B-X", "I-X", "B-Y", "I-Y"};
-    lt_model *m = lt_model_open(cx, FOLDER, &(lt_model_options){.trainable = true, .random = true, .seed = 3, .head = head, .labels = labels, .label = labels ? label : NULL});
+    lt_model *m = lt_model_open(
+        cx, FOLDER,
+        &(lt_model_options){
+            .trainable = true, .random = true, .seed = 3, .head = head, .labels = labels, .label = labels ? label : NULL});
     if (!m) fail_msg("%s", lt_ctx_error(cx));
     return m;
 }
@@ -120,9 +123,12 @@ static bool run(lt_ctx *cx, task t, const lt_model *m, feed *f, int64_t budget)
     f->masks = t == FILL;
     switch (t) {
     case TAG:
-    case TAG_WORDS: return lt_tag_all(cx, m, LT_AGGREGATE_AVERAGE, &o, next, f, tagged, f, NULL);
-    case FILL: return lt_fill_all(cx, m, 3, &o, next, f, filled, f, NULL);
-    case ANSWER: return lt_answer_all(cx, m, &(lt_answer_options){.k = 3, .stride = -1, .none = true, .run = o}, next, f, answered, f, NULL);
+    case TAG_WORDS:
+        return lt_tag_all(cx, m, LT_AGGREGATE_AVERAGE, &o, next, f, tagged, f, NULL);
+    case FILL:
+        return lt_fill_all(cx, m, 3, &o, next, f, filled, f, NULL);
+    case ANSWER:
+        return lt_answer_all(cx, m, &(lt_answer_options){.k = 3, .stride = -1, .none = true, .run = o}, next, f, answered, f, NULL);
     default: {
         const bool good = lt_likelihood_all(cx, m, &o, next, f, &sum, NULL);
         if (good) lt_str_printf(&f->out, "%.17g %lld %lld", sum.sum, (long long)sum.tokens, (long long)sum.bytes);
@@ -133,7 +139,9 @@ static bool run(lt_ctx *cx, task t, const lt_model *m, feed *f, int64_t budget)
 
 static lt_model *model_of(lt_ctx *cx, task t)
 {
-    return t == ANSWER ? open_with(cx, "span", 2) : t == FILL || t == LIKELIHOOD ? open_with(cx, "mlm", 0) : open_with(cx, "tag", 5);
+    return t == ANSWER                    ? open_with(cx, "span", 2)
+           : t == FILL || t == LIKELIHOOD ? open_with(cx, "mlm", 0)
+                                          : open_with(cx, "tag", 5);
 }
 
 static void same_in_any_cut(void **state)
@@ -147,8 +155,10 @@ static void same_in_any_cut(void **state)
             feed f = {.fails_at = -1, .stops_at = -1};
             if (!run(cx, t, m, &f, way ? 77 * way : 1 << 20)) fail_msg("task %d: %s", t, lt_ctx_error(cx));
             if (t != LIKELIHOOD) assert_int_equal(f.seen, INPUTS);
-            if (way) assert_string_equal(f.out.data, first.data);
-            else first = f.out;
+            if (way)
+                assert_string_equal(f.out.data, first.data);
+            else
+                first = f.out;
             if (way) lt_str_free(&f.out);
             lt_model_close(m);
             lt_ctx_free(cx);
@@ -234,11 +244,8 @@ static void links(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_in_any_cut),
-        cmocka_unit_test(giving_up),
-        cmocka_unit_test(no_memory),
-        cmocka_unit_test(wrong_heads),
-        cmocka_unit_test(links),
+        cmocka_unit_test(same_in_any_cut), cmocka_unit_test(giving_up), cmocka_unit_test(no_memory),
+        cmocka_unit_test(wrong_heads),     cmocka_unit_test(links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

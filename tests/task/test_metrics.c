@@ -119,16 +119,16 @@ static void expect_tags(const char *want, const char *got, int64_t right, int64_
 static void schemes(void **state)
 {
     expect_tags("B-PER I-PER O B-LOC", "B-PER I-PER O B-ORG", 1, 2, 2);
-    expect_tags("I-PER I-PER O I-LOC", "B-PER I-PER O B-LOC", 2, 2, 2);           /* IOB1 against IOB2 */
-    expect_tags("I-PER I-PER B-PER O", "B-PER I-PER I-PER O", 0, 1, 2);           /* B splits neighbours */
-    expect_tags("B-PER E-PER O S-LOC", "B-PER I-PER O B-LOC", 2, 2, 2);           /* BIOES against IOB2 */
-    expect_tags("I-PER E-PER E-PER O", "B-PER I-PER B-PER O", 2, 2, 2);           /* IOE against IOB2 */
-    expect_tags("S-X S-X E-X I-X O", "B-X B-X B-X B-X O", 4, 4, 4);               /* what comes behind S and E begins */
-    expect_tags("B-X I-Y I-Y O", "B-X B-Y I-Y O", 2, 2, 2);                       /* another type begins */
-    expect_tags("B I O BPER", "B I O B-PER", 2, 2, 2);                            /* no type; no dash */
-    expect_tags("B-X-Y I-X-Y O O", "B-X-Y I-X-Z O O", 0, 2, 1);                   /* a type with a dash in it */
+    expect_tags("I-PER I-PER O I-LOC", "B-PER I-PER O B-LOC", 2, 2, 2); /* IOB1 against IOB2 */
+    expect_tags("I-PER I-PER B-PER O", "B-PER I-PER I-PER O", 0, 1, 2); /* B splits neighbours */
+    expect_tags("B-PER E-PER O S-LOC", "B-PER I-PER O B-LOC", 2, 2, 2); /* BIOES against IOB2 */
+    expect_tags("I-PER E-PER E-PER O", "B-PER I-PER B-PER O", 2, 2, 2); /* IOE against IOB2 */
+    expect_tags("S-X S-X E-X I-X O", "B-X B-X B-X B-X O", 4, 4, 4);     /* what comes behind S and E begins */
+    expect_tags("B-X I-Y I-Y O", "B-X B-Y I-Y O", 2, 2, 2);             /* another type begins */
+    expect_tags("B I O BPER", "B I O B-PER", 2, 2, 2);                  /* no type; no dash */
+    expect_tags("B-X-Y I-X-Y O O", "B-X-Y I-X-Z O O", 0, 2, 1);         /* a type with a dash in it */
     expect_tags("O O O O", "O O O O", 0, 0, 0);
-    expect_tags("O O O B-X", "B-X O O O", 0, 1, 1);                               /* an entity ends with its sequence */
+    expect_tags("O O O B-X", "B-X O O O", 0, 1, 1); /* an entity ends with its sequence */
 }
 
 static void types_and_sequences(void **state)
@@ -178,7 +178,8 @@ static void expect_answer(const char *answer, const char *right, double exact, d
     double e, f;
     lt_text gold = {right, right ? strlen(right) : 0};
     assert_true(lt_answer_score(cx, (lt_text){answer, strlen(answer)}, &gold, right != NULL, &e, &f));
-    if (fabs(e - exact) > 1e-12 || fabs(f - f1) > 1e-12) fail_msg("'%s' against '%s': %g and %g, expected %g and %g", answer, right ? right : "none", e, f, exact, f1);
+    if (fabs(e - exact) > 1e-12 || fabs(f - f1) > 1e-12)
+        fail_msg("'%s' against '%s': %g and %g, expected %g and %g", answer, right ? right : "none", e, f, exact, f1);
     lt_ctx_free(cx);
 }
 
@@ -190,11 +191,11 @@ static void answers(void **state)
     expect_answer("The", "a", 1, 0);                      /* nothing is left on either side: the same, without a word shared */
     expect_answer("", "x", 0, 0);
     expect_answer("ÄRGER", "ärger", 1, 1);
-    expect_answer("other", "the", 0, 0);                  /* an article within a word stays */
-    expect_answer("l'an", "lan", 1, 1);                   /* punctuation goes first */
-    expect_answer("a–b", "–b", 1, 1);                     /* a dash that ASCII does not have is no punctuation, but ends a word */
-    expect_answer("x\xc2\xa0y", "x y", 1, 1);             /* a no-break space is a blank */
-    expect_answer("\xff\xfe", "\xff\xfe", 1, 1);          /* bytes that are no text */
+    expect_answer("other", "the", 0, 0);         /* an article within a word stays */
+    expect_answer("l'an", "lan", 1, 1);          /* punctuation goes first */
+    expect_answer("a–b", "–b", 1, 1);            /* a dash that ASCII does not have is no punctuation, but ends a word */
+    expect_answer("x\xc2\xa0y", "x y", 1, 1);    /* a no-break space is a blank */
+    expect_answer("\xff\xfe", "\xff\xfe", 1, 1); /* bytes that are no text */
     expect_answer("", NULL, 1, 1);
     expect_answer("the", NULL, 1, 1);
     expect_answer("x", NULL, 0, 0);
@@ -232,9 +233,10 @@ static void correlations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(single_labels),       cmocka_unit_test(edges_of_labels), cmocka_unit_test(several_labels), cmocka_unit_test(numbers_of_texts),
-        cmocka_unit_test(schemes),             cmocka_unit_test(many_types),      cmocka_unit_test(answers),        cmocka_unit_test(best_of_answers),
-        cmocka_unit_test(types_and_sequences), cmocka_unit_test(likelihoods),     cmocka_unit_test(correlations),
+        cmocka_unit_test(single_labels),    cmocka_unit_test(edges_of_labels), cmocka_unit_test(several_labels),
+        cmocka_unit_test(numbers_of_texts), cmocka_unit_test(schemes),         cmocka_unit_test(many_types),
+        cmocka_unit_test(answers),          cmocka_unit_test(best_of_answers), cmocka_unit_test(types_and_sequences),
+        cmocka_unit_test(likelihoods),      cmocka_unit_test(correlations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
