@@ -38,7 +38,7 @@ typedef struct lt_arg { /* an option with its value */
     bool flag, given;
 } lt_arg;
 
-enum { LT_MOST_OPTIONS = 64 };
+enum { LT_MOST_OPTIONS = 128 };
 
 typedef struct lt_args {
     lt_arg arg[LT_MOST_OPTIONS];

@@ -22,12 +22,14 @@ struct tape {
     lt_tensor **slot; /* gradients of outputs while backward runs; slot[0] is not used */
     int slots;
     room *idle;
+    struct tape *inner; /* of what is computed again; owned */
 };
 
 static void tape_free(void *p)
 {
     struct tape *t = p;
     if (!t) return;
+    tape_free(t->inner);
     for (room *r = t->idle, *next; r; r = next) {
         next = r->next;
         free(r);
@@ -37,7 +39,7 @@ static void tape_free(void *p)
     free(t);
 }
 
-bool lt_recording(const lt_ctx *cx) { return cx->recording; }
+bool lt_recording(const lt_ctx *cx) { return cx->recording || cx->rehearsing; }
 
 bool lt_tape_begin(lt_ctx *cx)
 {
@@ -70,12 +72,8 @@ const lt_node *lt_tape_node(const lt_ctx *cx, int i) { return i >= 1 && i <= lt_
 
 bool lt_differentiated(const lt_tensor *t) { return t && (t->grad || t->node); }
 
-lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
+static lt_tensor *add_node(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
 {
-    if (!out || !cx->recording) return out;
-    bool any = false;
-    for (int i = 0; i < n_in; i++) any |= lt_differentiated(in[i]);
-    if (!any) return out;
     struct tape *t = cx->tape;
     if (t->n == t->capacity) {
         int more = t->capacity ? 2 * t->capacity : 256;
@@ -94,6 +92,14 @@ lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_t
     }
     out->node = ++t->n;
     return out;
+}
+
+lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
+{
+    if (!out || !cx->recording) return out;
+    bool any = false;
+    for (int i = 0; i < n_in; i++) any |= lt_differentiated(in[i]);
+    return any ? add_node(cx, op, out, n_in, in, attributes, size) : out;
 }
 
 lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x)
@@ -322,3 +328,57 @@ bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
     cx->recording = true;
     return done;
 }
+
+/* ---- computing again ---- */
+
+typedef struct again {
+    lt_recompute_fn *fn;
+    const void *arg;
+    uint32_t site; /* of dropout, where it began */
+} again;
+
+static bool back_again(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    const again *a = node->attributes;
+    const uint32_t site = cx->drop_site;
+    struct tape *outer = cx->tape;
+    lt_tensor x = *node->in[0];
+    x.node = 0;
+    x.grad = NULL;
+    if (lt_wants(node, 0) && !(x.grad = dx[0] = lt_gradient_zero(cx, node, 0))) return false;
+    cx->tape = outer->inner;
+    bool done = lt_tape_begin(cx);
+    outer->inner = cx->tape;
+    if (done) {
+        cx->drop_site = a->site;
+        lt_tensor *y = a->fn(cx, a->arg, &x);
+        done = y && lt_backward(cx, y, dy);
+        lt_tape_end(cx);
+    }
+    cx->drop_site = site;
+    cx->tape = outer;
+    return done;
+}
+
+static const lt_op op_again = {"recompute", back_again};
+
+lt_tensor *lt_recompute(lt_ctx *cx, lt_recompute_fn *fn, const void *arg, size_t size, lt_tensor *x)
+{
+    if (!x) return NULL;
+    if (!cx->recording) {
+        lt_scope alone = lt_open(cx, NULL);
+        return lt_close(cx, alone, fn(cx, arg, x));
+    }
+    void *copy = size ? lt_alloc(cx, size) : NULL;
+    if (size && !copy) return NULL;
+    again a = {fn, size ? memcpy(copy, arg, size) : arg, cx->drop_site};
+    cx->recording = false;
+    cx->rehearsing = true;
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *y = lt_close(cx, scope, fn(cx, a.arg, x));
+    cx->rehearsing = false;
+    cx->recording = true;
+    return y ? add_node(cx, &op_again, y, 1, &x, &a, sizeof a) : NULL;
+}
+
+void lt_recompute_blocks(lt_ctx *cx, bool on) { cx->recomputes = on; }

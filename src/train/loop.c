@@ -9,47 +9,8 @@
 
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
-                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
-/* ---- the model ---- */
-
-/* The model of a folder (NULL: that of the options), opened to learn with the objective's head. */
-static lt_model *open_with_head(lt_ctx *cx, const lt_run *r, const char *folder)
-{
-    const lt_train_options *o = r->o;
-    lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true,
-                          .drops = o->dropout >= 0, .dropout = o->dropout};
-    if (r->objective->names) {
-        m.labels = r->train.names;
-        m.label = (const char *const *)r->train.name;
-    }
-    static const char *const number[] = {"LABEL_0"};
-    if (r->objective->outputs) {
-        m.labels = r->objective->outputs;
-        m.label = number;
-    }
-    const lt_model_info *taught = lt_distill_head(r);
-    if (taught && !m.head && strcmp(taught->head, "none") != 0) {
-        m.head = taught->head;
-        m.label = taught->label;
-        m.labels = taught->label ? taught->labels : 0;
-    }
-    return lt_model_open(cx, folder ? folder : o->model, &m);
-}
-
-/* What the run ends with: the model as it is, or that of the best validation. */
-static bool save_last(lt_ctx *cx, lt_run *r)
-{
-    if (!r->o->keep_best || !isfinite(r->place.best) || r->place.best_step == r->place.step) return lt_checkpoint_save(cx, r, true);
-    const char *folder = lt_checkpoint_find_best(cx, r);
-    lt_model *now = r->model, *best = folder ? open_with_head(cx, r, folder) : NULL;
-    if (!best) return false;
-    r->model = best;
-    const bool good = lt_checkpoint_save(cx, r, true);
-    r->model = now;
-    lt_model_close(best);
-    return good;
-}
-
+                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
+                                            .layer_decay = 1, .power = 1};
 /* ---- the run ---- */
 
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
@@ -62,12 +23,15 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         result->loss = s.loss;
         if (report) report(arg, &s);
         const bool last = r->place.step == r->steps;
-        if (o->valid && (last || (o->every && r->place.step % o->every == 0)) && !lt_validate(cx, r, log, result)) return false;
+        if (o->valid && (last || (o->every && r->place.step % o->every == 0))) {
+            if (!lt_average_show(cx, r) || !lt_validate(cx, r, log, result)) return false;
+            lt_average_hide(r);
+        }
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
     }
     result->best_step = isfinite(r->place.best) ? r->place.best_step : 0;
-    return save_last(cx, r);
+    return true;
 }
 
 static bool count_steps(lt_ctx *cx, lt_run *r)
@@ -87,13 +51,9 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
 {
     const lt_train_options *o = r->o;
     r->objective = lt_objective_named(o->objective);
-    r->optimizer = lt_optimizer_named(o->optimizer ? o->optimizer : "adamw");
-    r->schedule = lt_schedule_named(o->schedule ? o->schedule : "constant");
     return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
-           lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
-           lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) &&
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_details_find(cx, r) &&
            lt_metric_choose(cx, r);
 }
 
@@ -160,6 +120,44 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
     return !o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1);
 }
 
+/* The model of a folder (NULL: that of the options), opened to learn with the objective's head. */
+static lt_model *open_with_head(lt_ctx *cx, const lt_run *r, const char *folder)
+{
+    const lt_train_options *o = r->o;
+    lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true,
+                          .drops = o->dropout >= 0, .dropout = o->dropout};
+    if (r->objective->names) {
+        m.labels = r->train.names;
+        m.label = (const char *const *)r->train.name;
+    }
+    static const char *const number[] = {"LABEL_0"};
+    if (r->objective->outputs) {
+        m.labels = r->objective->outputs;
+        m.label = number;
+    }
+    const lt_model_info *taught = lt_distill_head(r);
+    if (taught && !m.head && strcmp(taught->head, "none") != 0) {
+        m.head = taught->head;
+        m.label = taught->label;
+        m.labels = taught->label ? taught->labels : 0;
+    }
+    return lt_model_open(cx, folder ? folder : o->model, &m);
+}
+
+/* What the run ends with: the model as it is, or that of the best validation. */
+static bool save_last(lt_ctx *cx, lt_run *r)
+{
+    if (!r->o->keep_best || !isfinite(r->place.best) || r->place.best_step == r->place.step) return lt_checkpoint_save(cx, r, true);
+    const char *folder = lt_checkpoint_find_best(cx, r);
+    lt_model *now = r->model, *best = folder ? open_with_head(cx, r, folder) : NULL;
+    if (!best) return false;
+    r->model = best;
+    const bool good = lt_checkpoint_save(cx, r, true);
+    r->model = now;
+    lt_model_close(best);
+    return good;
+}
+
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
 {
     r->model = open_with_head(cx, r, folder);
@@ -184,11 +182,15 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     if (from && !lt_checkpoint_load(cx, r, from)) return false;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
+    result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
+    lt_recompute_blocks(cx, o->recompute);
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
-    bool good = log && loop(cx, r, log, report, arg, result);
+    bool good = log && loop(cx, r, log, report, arg, result) && save_last(cx, r);
     lt_progress_end(cx);
     lt_log_close(log);
+    lt_compute_bf16(cx, false);
+    lt_recompute_blocks(cx, false);
     result->steps = r->place.step;
     return good;
 }

@@ -34,88 +34,24 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
     const int batches = r->o->accumulate > 1 ? r->o->accumulate : 1;
     lt_minibatch *b = lt_alloc_array(cx, batches, sizeof *b);
-    int64_t counted = 0, sequences = 0;
+    double *by_counted = lt_alloc_array(cx, batches, sizeof *by_counted), *by_sequences = lt_alloc_array(cx, batches, sizeof *by_sequences);
     for (int i = 0; b && i < batches; i++) {
         if (!lt_next_batch(cx, r, &b[i])) return false;
-        counted += b[i].counted;
-        sequences += b[i].batch.seqs->n;
         s->tokens += lt_seqs_rows(b[i].batch.seqs);
     }
+    if (!b || !by_counted || !by_sequences || !lt_losses_weigh(cx, r, b, batches, by_counted, by_sequences)) return false;
+    lt_params_wake(r);
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
-    for (int i = 0; b && i < batches; i++) {
+    for (int i = 0; i < batches; i++) {
         if (b[i].counted == 0 && !r->distill) continue;
         if (!lt_tape_begin(cx)) return false;
-        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], 1 / (double)counted, 1 / (double)sequences);
+        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], by_counted[i], by_sequences[i]);
         const bool good = loss && lt_backward(cx, loss, NULL);
         if (good) s->loss += lt_number(loss);
         lt_tape_end(cx);
         if (!good) return false;
     }
-    return b != NULL;
-}
-
-/* ---- pieces of parameters, for all threads ---- */
-
-enum { PIECE = 1 << 15 };
-
-static int64_t count_pieces(const lt_run *r)
-{
-    int64_t pieces = 0;
-    for (int p = 0; p < r->params; p++) pieces += (r->param[p].count + PIECE - 1) / PIECE;
-    return pieces;
-}
-
-/* Piece i over all parameters one after another. */
-static const lt_trained *piece(const lt_run *r, int64_t i, int64_t *begin, int64_t *n)
-{
-    int p = 0;
-    for (int64_t here; i >= (here = (r->param[p].count + PIECE - 1) / PIECE); i -= here) p++;
-    const lt_trained *t = &r->param[p];
-    *begin = i * PIECE;
-    *n = t->count - *begin < PIECE ? t->count - *begin : PIECE;
-    return t;
-}
-
-typedef struct updating {
-    const lt_run *r;
-    double lr, scale;
-} updating;
-
-static void update_piece(void *arg, lt_ctx *cx, int64_t i)
-{
-    const updating *u = arg;
-    int64_t begin = 0, n;
-    const lt_trained *t = u->r->optimizer->whole ? &u->r->param[i] : piece(u->r, i, &begin, &n);
-    if (!t->grad.reached) return; /* no loss depends on it: it neither moves nor decays */
-    if (u->r->optimizer->whole) n = t->count;
-    u->r->optimizer->step(u->r, u->r->kn, t, u->r->place.step + 1, u->lr, u->scale, begin, n);
-}
-
-typedef struct summing {
-    const lt_run *r;
-    bool weights;
-    double *partial;
-} summing;
-
-static void sum_piece(void *arg, lt_ctx *cx, int64_t i)
-{
-    const summing *s = arg;
-    int64_t begin, n;
-    const lt_trained *t = piece(s->r, i, &begin, &n);
-    s->partial[i] = s->r->kn->sum_squares(n, (const char *)(s->weights ? t->param->value.data : t->grad.data) + (size_t)begin * s->r->kn->elem);
-}
-
-/* Σ of the squares of all weights or all gradients: infinite or NaN if one of them is. */
-static bool sum_all(lt_ctx *cx, const lt_run *r, bool weights, double *sum)
-{
-    const int64_t pieces = count_pieces(r);
-    lt_scope scope = lt_open(cx, NULL);
-    summing s = {r, weights, lt_alloc_array(cx, pieces, sizeof(double))};
-    const bool good = s.partial && lt_parallel(cx, pieces, sum_piece, &s);
-    *sum = 0;
-    for (int64_t i = 0; good && i < pieces; i++) *sum += s.partial[i];
-    lt_end(cx, scope);
-    return good;
+    return true;
 }
 
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
@@ -124,19 +60,17 @@ bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     lt_scope scope = lt_open(cx, NULL);
     const int64_t step = r->place.step;
     lt_dropout_on(cx, r->o->seed, (uint32_t)step);
-    *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r->schedule, r->o->lr, step, r->o->warmup, r->steps)};
+    *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r, step)};
     bool good = gradients(cx, r, s);
     lt_dropout_off(cx);
     lt_end(cx, scope);
     if (!good) return false;
-    double squares;
-    if (!sum_all(cx, r, false, &squares)) return false;
-    s->grad_norm = sqrt(squares);
+    if (!lt_gradient_norms(cx, r, &s->grad_norm)) return false;
     if (!isfinite(s->loss)) return not_finite(cx, r, "loss");
     if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
-    const double limit = r->o->clip > 0 ? r->o->clip / (s->grad_norm + 1e-6) : 1; /* as PyTorch's clip_grad_norm_ */
-    if (!lt_parallel(cx, r->optimizer->whole ? r->params : count_pieces(r), update_piece, &(updating){r, s->lr, limit < 1 ? limit : 1}) || !sum_all(cx, r, true, &squares)) return false;
-    const char *bad = isfinite(squares) ? NULL : first_not_finite(r, true);
+    bool finite;
+    if (!lt_update(cx, r, s->lr, s->grad_norm, &finite)) return false;
+    const char *bad = finite ? NULL : first_not_finite(r, true);
     if (bad) return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": parameter \"%s\" is not finite after the update; a smaller rate or clipping may help", step + 1, bad);
     r->place.step++;
     s->seconds = lt_now() - start;

@@ -67,6 +67,14 @@ is "$rc $(weights "$T/cut")" "0 $(weights "$T/best-loss")" "killed and resumed: 
 sed 's/,"tokens_per_s":[0-9.e+]*//' "$T/cut.log" >"$T/b"
 check "killed and resumed: the same log" cmp "$T/a" "$T/b"
 
+# Averages of weights are what is validated, so they are what is kept.
+run train --steps 24 --ema 0.8 --save-every 2 --log "$T/log5" -o "$T/ema"
+run train --steps 24 --ema 0.8 --keep-best -o "$T/best-ema" --json
+step=$(sed 's/.*"best_step":\([0-9]*\).*/\1/' <<<"$out")
+from=$T/ema/checkpoint-$step
+[ "$step" = 24 ] && from=$T/ema
+is "$(weights "$T/best-ema")" "$(weights "$from")" "averaged weights (step $step)"
+
 # Patience by a metric; a run that is resumed from where patience ended stays there.
 run train --steps 24 --patience 2 --metric accuracy --save-every 2 --log "$T/log3" -o "$T/patient"
 steps=$(grep -c '"tokens"' "$T/log3")
