@@ -66,6 +66,10 @@ typedef struct lt_train_options {
     bool resume;
     const char *metric;         /* which decides what the best validation is, for patience and keep_best; NULL: "loss" */
     bool keep_best;             /* the weights of the best validation, not the last, are what the run ends with */
+    double scale;               /* of cosines, in contrastive learning */
+    double label_smoothing;     /* share of each label that is spread over all of them */
+    bool balance;               /* classify: a row weighs by how rare its label is, all labels alike together */
+    int cache_batch;            /* … whose gradients are cached: sequences that pass the model at a time; 0: the whole batch */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 

@@ -61,7 +61,7 @@ static void probabilities(const lt_kernels *kn, const lt_attend_args *a, int64_t
 static void drop_some(const lt_kernels *kn, const lt_attend_spec *spec, const lt_attend_args *a, int64_t row0, int64_t n, const void *x, void *y)
 {
     for (int64_t r = 0; r < n; r++) {
-        const uint32_t place[3] = {(uint32_t)((row0 + r) * spec->heads + a->head), spec->drop.site, spec->drop.step};
+        const uint32_t place[3] = {(uint32_t)((spec->drop.row + row0 + r) * spec->heads + a->head), spec->drop.site, spec->drop.step};
         kn->dropout(a->nk, spec->drop.p, spec->drop.key, place, row(kn, x, r, a->nk), (void *)row(kn, y, r, a->nk));
     }
 }

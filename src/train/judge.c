@@ -13,10 +13,17 @@ static const char *const names[][LT_JUDGE_MOST] = {
     [LT_JUDGED_TAGS] = {"precision", "recall", "f1", "accuracy"},
     [LT_JUDGED_NUMBERS] = {"pearson", "spearman"},
     [LT_JUDGED_TOKENS] = {"perplexity", "accuracy"},
+    [LT_JUDGED_SETS] = {"accuracy", "f1_macro", "f1_micro"},
+    [LT_JUDGED_RIGHT] = {"accuracy"},
 };
 
 const char *lt_judge_name(lt_judged kind, int i) { return i >= 0 && i < LT_JUDGE_MOST ? names[kind][i] : NULL; }
 bool lt_judge_less(const char *name) { return strcmp(name, "loss") == 0 || strcmp(name, "perplexity") == 0; }
+
+lt_judged lt_judged_as(const lt_run *r)
+{
+    return r->objective->judged == LT_JUDGED_LABELS && r->train.multi ? LT_JUDGED_SETS : r->objective->judged;
+}
 
 static double at(const lt_tensor *t, int64_t row, int64_t col)
 {
@@ -37,6 +44,21 @@ static bool judge_labels(lt_ctx *cx, const lt_run *r, lt_judge *j, const lt_mini
     bool good = true;
     for (int32_t i = 0; good && i < b->batch.seqs->n; i++)
         good = lt_label_count(cx, &j->labels, r->valid.at[b->example[i]].label, largest(y, i));
+    return good;
+}
+
+/* A label is got where its output is above 0: where it is likelier than not. */
+static bool judge_sets(lt_ctx *cx, const lt_run *r, lt_judge *j, const lt_minibatch *b, const lt_tensor *y)
+{
+    int32_t *got = lt_alloc_array(cx, y->shape[1], sizeof *got);
+    bool good = got != NULL;
+    for (int32_t i = 0; good && i < b->batch.seqs->n; i++) {
+        int32_t n, m = 0;
+        const int32_t *want = lt_set_of(&r->valid, b->example[i], &n);
+        for (int64_t k = 0; k < y->shape[1]; k++)
+            if (at(y, i, k) > 0) got[m++] = (int32_t)k;
+        good = lt_label_count_sets(cx, &j->labels, want, n, got, m);
+    }
     return good;
 }
 
@@ -100,18 +122,24 @@ static bool judge_tokens(lt_ctx *cx, const lt_run *r, lt_judge *j, const lt_mini
 
 bool lt_judge_batch(lt_ctx *cx, const lt_run *r, lt_judge *j, const lt_minibatch *b, lt_tensor *hidden)
 {
-    const lt_judged kind = r->objective->judged;
+    const lt_judged kind = lt_judged_as(r);
     if (kind == LT_JUDGED_NOT || !hidden) return hidden != NULL;
     if (kind == LT_JUDGED_TOKENS) return judge_tokens(cx, r, j, b, hidden);
     const lt_tensor *y = lt_model_head(cx, r->model, hidden, b->batch.seqs);
     if (!y) return false;
     if (kind == LT_JUDGED_LABELS) return judge_labels(cx, r, j, b, y);
+    if (kind == LT_JUDGED_SETS) return judge_sets(cx, r, j, b, y);
+    if (kind == LT_JUDGED_RIGHT) {
+        j->right += r->objective->right(cx, r, &r->valid, b, y);
+        j->n += b->counted;
+        return lt_ok(cx);
+    }
     return kind == LT_JUDGED_TAGS ? judge_tags(cx, r, j, b, y) : judge_numbers(cx, r, j, b, y);
 }
 
 int lt_judge_metrics(lt_ctx *cx, const lt_run *r, const lt_judge *j, lt_metric *out)
 {
-    const lt_judged kind = r->objective->judged;
+    const lt_judged kind = lt_judged_as(r);
     const lt_prf entities = lt_entity_score(&j->tags, -1);
     double value[LT_JUDGE_MOST] = {0};
     switch (kind) {
@@ -119,6 +147,14 @@ int lt_judge_metrics(lt_ctx *cx, const lt_run *r, const lt_judge *j, lt_metric *
         value[0] = lt_accuracy(&j->labels);
         value[1] = lt_f1_macro(&j->labels);
         value[2] = lt_mcc(&j->labels);
+        break;
+    case LT_JUDGED_SETS:
+        value[0] = lt_accuracy(&j->labels);
+        value[1] = lt_f1_macro(&j->labels);
+        value[2] = lt_f1_micro(&j->labels);
+        break;
+    case LT_JUDGED_RIGHT:
+        value[0] = j->n ? (double)j->right / (double)j->n : NAN;
         break;
     case LT_JUDGED_TAGS:
         value[0] = entities.precision;

@@ -44,6 +44,10 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
     for (int i = 0; i < batches; i++) {
         if (b[i].counted == 0 && !r->distill) continue;
+        if (r->o->cache_batch) {
+            if (!lt_cached_batch(cx, r, &b[i], by_counted[i], true, &s->loss)) return false;
+            continue;
+        }
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], by_counted[i], by_sequences[i]);
         const bool good = loss && lt_backward(cx, loss, NULL);
@@ -70,6 +74,7 @@ bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
     bool finite;
     if (!lt_update(cx, r, s->lr, s->grad_norm, &finite)) return false;
+    lt_weights_changed(cx);
     const char *bad = finite ? NULL : first_not_finite(r, true);
     if (bad) return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": parameter \"%s\" is not finite after the update; a smaller rate or clipping may help", step + 1, bad);
     r->place.step++;

@@ -10,7 +10,7 @@ bool lt_metric_choose(lt_ctx *cx, lt_run *r)
     lt_str list = {0};
     bool found = strcmp(name, "loss") == 0;
     lt_str_puts(&list, "loss");
-    for (int i = 0; (known = lt_judge_name(r->objective->judged, i)); i++) {
+    for (int i = 0; (known = lt_judge_name(lt_judged_as(r), i)); i++) {
         lt_str_printf(&list, ", %s", known);
         found = found || strcmp(known, name) == 0;
     }
@@ -26,6 +26,7 @@ bool lt_metric_choose(lt_ctx *cx, lt_run *r)
 static bool look(lt_ctx *cx, lt_run *r, lt_judge *j, const lt_minibatch *b, double by_sequences, double *loss)
 {
     lt_tensor *hidden = NULL, *sum = NULL;
+    if (r->o->cache_batch) return lt_cached_batch(cx, r, b, 1, false, loss);
     if (r->distill) {
         if (lt_tape_begin(cx)) sum = lt_batch_loss(cx, r, &r->valid, b, 1, by_sequences);
         if (sum) *loss += lt_number(sum);

@@ -113,6 +113,22 @@ run lathe train "$M" --objective mlm --data "$T/texts" --valid "$T/texts" --step
 like "$(grep valid "$T/log")" '"loss":([0-9.]+),"perplexity":([0-9.]+),"accuracy":[0-9.]+\}\}$' "masked tokens: perplexity and accuracy"
 check "perplexity is e to the loss" awk "BEGIN { exit !((exp(${BASH_REMATCH[1]:-9}) / ${BASH_REMATCH[2]:-1} - 1) ^ 2 < 1e-8) }"
 
+for i in $(seq 12); do
+    echo '{"text": "a good line", "label": ["good", "line"]}'
+    echo '{"text": "bad", "label": ["bad"]}'
+    echo '{"text": "so", "label": []}'
+done >"$T/sets.jsonl"
+run lathe train "$M" --objective classify --data "$T/sets.jsonl" --valid "$T/sets.jsonl" --steps 8 --lr 1e-2 --metric f1_micro --keep-best --log "$T/log" -o "$T/sets" --quiet
+sets=$(sed -n 's/.*"valid":{"loss":[^,]*,/{/p' "$T/log" | sed 's/}}/}/')
+like "$sets" '^\{"accuracy":[0-9.]+,"f1_macro":[0-9.]+,"f1_micro":[0-9.]+\}$' "sets of labels: no mcc"
+is "$(lathe eval "$T/sets" --data "$T/sets.jsonl" --task classify --json)" "$sets" "eval says the same"
+run lathe train "$M" --objective classify --data "$T/sets.jsonl" --valid "$T/sets.jsonl" --steps 2 --metric mcc -o "$T/none" --quiet
+like "$rc $err" "^2 .*metric: 'mcc' is not one of loss, accuracy, f1_macro, f1_micro" "… so it cannot decide"
+for i in $(seq 20); do echo '{"question": "what is good", "context": "a good line", "answers": {"text": ["good line"], "answer_start": [2]}}'; done >"$T/span.jsonl"
+run lathe train "$M" --objective span --data "$T/span.jsonl" --valid "$T/span.jsonl" --steps 30 --batch 10 --lr 1e-2 --dropout 0 --metric accuracy --keep-best --log "$T/log" -o "$T/span" --quiet
+like "$(grep valid "$T/log")" '"loss":[0-9.e-]+,"accuracy":1\}\}$' "spans: how many are found"
+is "$(lathe eval "$T/span" --data "$T/span.jsonl" --task answer --json)" '{"exact_match":100,"f1":100}' "and answers are right"
+
 run train --steps 2 --metric f2 -o "$T/none"
 like "$rc $err" "^2 .*metric: 'f2' is not one of loss, accuracy, f1_macro, mcc, which objective classify has" "a metric that there is not"
 run lathe train "$M" --objective classify --data "$T/rows.tsv" --steps 2 --keep-best -o "$T/none"

@@ -72,6 +72,7 @@ const lt_objective_kind lt_objective_tag = {
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
     .names = true,
     .judged = LT_JUDGED_TAGS,
 };
