@@ -32,18 +32,20 @@ static void clear(const lt_run *r, lt_trained *t)
 
 static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
-    const int batches = r->o->accumulate > 1 ? r->o->accumulate : 1;
-    lt_minibatch *b = lt_alloc_array(cx, batches, sizeof *b);
+    const lt_supplied *fed = lt_supply_next(cx, r->supply);
+    if (!fed) return false;
+    lt_minibatch *b = fed->batch;
+    const int batches = fed->n;
     double *by_counted = lt_alloc_array(cx, batches, sizeof *by_counted), *by_sequences = lt_alloc_array(cx, batches, sizeof *by_sequences);
-    for (int i = 0; b && i < batches; i++) {
-        if (!lt_next_batch(cx, r, &b[i])) return false;
-        s->tokens += lt_seqs_rows(b[i].batch.seqs);
-    }
-    if (!b || !by_counted || !by_sequences || !lt_losses_weigh(cx, r, b, batches, by_counted, by_sequences)) return false;
+    r->place.epoch = fed->epoch;
+    r->place.next = fed->next;
+    if (r->o->exchange) lt_measure(r, b, batches, s);
+    for (int i = 0; i < batches; i++) s->tokens += lt_seqs_rows(b[i].batch.seqs);
+    if (!by_counted || !by_sequences || !lt_losses_weigh(cx, r, b, batches, by_counted, by_sequences)) return false;
     lt_params_wake(r);
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
     for (int i = 0; i < batches; i++) {
-        if (b[i].counted == 0 && !r->distill) continue;
+        if (b[i].counted == 0 && !r->distill && !r->objective->also) continue;
         if (r->o->cache_batch) {
             if (!lt_cached_batch(cx, r, &b[i], by_counted[i], true, &s->loss)) return false;
             continue;

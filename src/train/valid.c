@@ -27,8 +27,8 @@ static bool look(lt_ctx *cx, lt_run *r, lt_judge *j, const lt_minibatch *b, doub
 {
     lt_tensor *hidden = NULL, *sum = NULL;
     if (r->o->cache_batch) return lt_cached_batch(cx, r, b, 1, false, loss);
-    if (r->distill) {
-        if (lt_tape_begin(cx)) sum = lt_batch_loss(cx, r, &r->valid, b, 1, by_sequences);
+    if (r->distill || r->objective->also) {
+        if (!r->distill || lt_tape_begin(cx)) sum = lt_batch_loss(cx, r, &r->valid, b, 1, by_sequences);
         if (sum) *loss += lt_number(sum);
         lt_tape_end(cx);
     } else if ((hidden = lt_model_hidden(cx, r->model, &b->batch)) && (sum = r->objective->loss(cx, r, &r->valid, b, hidden, 1))) {
@@ -46,7 +46,8 @@ static bool look_at_all(lt_ctx *cx, lt_run *r, lt_judge *j, double *loss, int64_
         int64_t *which = lt_alloc_array(cx, end - begin, sizeof *which);
         for (int64_t i = begin; which && i < end; i++) which[i - begin] = i;
         lt_minibatch b;
-        if (which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && (b.counted || r->distill)) {
+        if (which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), 0, &b) &&
+            (b.counted || r->distill || r->objective->also)) {
             const int64_t sequences = b.batch.seqs->n, own = b.counted ? b.counted : sequences;
             if (look(cx, r, j, &b, (double)own / (double)sequences, loss)) *counted += own;
         }

@@ -188,6 +188,11 @@ lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, cons
     if (!hidden) return NULL;
     lt_tensor *own = NULL;
     if (b->counted && !(own = r->objective->loss(cx, r, e, b, hidden, r->distill ? r->distill->own * by_counted : by_counted))) return NULL;
+    if (r->objective->also) {
+        lt_tensor *also = r->objective->also(cx, r, e, b, hidden, r->distill ? r->distill->own * by_sequences : by_sequences);
+        own = b->counted ? sum(cx, own, also) : also;
+        if (!own) return NULL;
+    }
     if (!r->distill) return own;
     lt_tensor *taught = distilled(cx, r, b, &student, hidden, by_sequences);
     return own ? sum(cx, own, taught) : taught;
