@@ -117,6 +117,8 @@ lathe tag "$T/t" "$T/tags.jsonl" --words >"$T/p"
 own=$(lathe eval "$T/t" --data "$T/tags.jsonl" --task tag --json)
 is "$own" "$(lathe eval --predictions "$T/p" --data "$T/tags.jsonl" --task tag --json)" "a tagger"
 like "$own" '"precision":[0-9.]+,"recall":[0-9.]+,"f1":[0-9.]+' "… has its metrics"
+for i in $(seq 20); do printf 'a O\ngood B-X\nline I-X\n\nbad O\nlines O\n\n'; done >"$T/tags.conll"
+is "$(lathe eval "$T/t" --data "$T/tags.conll" --task tag --json)" "$own" "… the same rows as CoNLL"
 cut -f1 "$T/rows.tsv" | head -5 >"$T/texts"
 lathe train "$M" --objective mlm --data "$T/texts" --steps 2 -o "$T/m" --quiet >/dev/null
 run lathe eval "$T/m" --data "$T/texts" --task lm --json
