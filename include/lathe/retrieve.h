@@ -3,7 +3,7 @@
 #ifndef LATHE_RETRIEVE_H
 #define LATHE_RETRIEVE_H
 
-#include "lathe/model.h"
+#include "lathe/task.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -77,11 +77,8 @@ lt_hit *lt_search(lt_ctx *cx, lt_index *x, const lt_model *m, const char *query,
 
 /* trec_eval's measures from a run ("qid Q0 docid rank score tag") and judgements ("qid 0 docid relevance", or BEIR's TSV with a
  * header, or qid<TAB>docid<TAB>relevance). Means are over the queries that both have, or with `complete` over all judged ones. */
-typedef struct lt_metric { const char *name; double value; } lt_metric;
 lt_metric *lt_eval_run(lt_ctx *cx, const char *run, const char *qrels, bool complete, int *n); /* scoped; trec_eval's names and order */
 /* nDCG@k, recall@k, MAP, reciprocal rank … of one ranking: what lt_eval_run averages. */
-double lt_pearson(const double *x, const double *y, int64_t n);  /* NAN where not defined */
-double lt_spearman(lt_ctx *cx, const double *x, const double *y, int64_t n); /* average ranks for ties */
 const lt_kind *lt_retrieve_kinds(int *n); /* analyzers, search modes, metrics, document formats: for `lathe list` */
 
 #ifdef __cplusplus

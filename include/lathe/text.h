@@ -42,6 +42,7 @@ typedef struct lt_encoding { /* scoped memory */
     int32_t *ids;
     int32_t *types;        /* token type ids */
     int32_t (*offsets)[2]; /* [start, end) in the original text (of the pair for the second); 0, 0 for added special tokens */
+    int32_t *words;        /* which word of its text a token is of, as the pre-tokenizer cuts them; -1: of none */
     uint8_t *special;      /* 1: put there by the post-processor */
     uint8_t *part;         /* of which text: 1 or, of a pair, 2; 0: put there by the post-processor */
     int32_t special_count; /* how many such */

@@ -61,7 +61,7 @@ typedef struct lt_train_options {
     int64_t warmup;
     const char *freeze;         /* a regular expression: parameters whose names it is found in stay as they are; NULL: none */
     int64_t every, save_every;  /* steps between validations, between checkpoints; 0: at the end only, none */
-    int64_t patience;           /* validations without a better loss before the run ends; 0: never */
+    int64_t patience;           /* validations without a better loss (or metric) before the run ends; 0: never */
     const char *teacher;        /* a model whose states are targets; NULL: none … */
     const char *losses;         /* … and which: "attention,values=0.5,objective=0.1" */
     double temperature;         /* of logits */
@@ -79,6 +79,8 @@ typedef struct lt_train_options {
     double lr_end, power;       /* where schedules end; of the polynomial one */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
+    const char *metric;         /* which decides what the best validation is, for patience and keep_best; NULL: "loss" */
+    bool keep_best;             /* the weights of the best validation, not the last, are what the run ends with */
     /* what is learned from, and in what form */
     const char *break_mode;     /* NULL, "row": a row is a text, cut to max_tokens; "none", "complete", "complete-doc": rows are joined to blocks of max_tokens */
     int pair_copies;            /* nsp, sop: times the texts are gone through, each time paired otherwise */
@@ -103,6 +105,7 @@ typedef struct lt_train_result {
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
     bool bf16;                        /* that was asked for, and the machine does it */
     bool finished_before;             /* there was nothing left to do */
+    int64_t best_step;                /* of the best validation; 0: none */
 } lt_train_result;
 
 typedef void lt_train_report_fn(void *arg, const lt_train_step *step);

@@ -1,30 +1,45 @@
 /* `lathe eval`: rankings judged as trec_eval judges them, and models or predictions on a task's data. */
-#include "cli/input.h"
+#include "cli/eval.h"
 #include "lathe/retrieve.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* A growing list of numbers; the gold ones are filled by the reading thread, the model's own by the main one. */
-typedef struct numbers {
-    double *x; /* owned */
-    int64_t n, room;
-} numbers;
+/* ---- metrics ---- */
 
-static bool add_number(lt_ctx *cx, numbers *l, double x)
+static void put_parts(lt_str *s, const lt_eval_part *part, int64_t n)
 {
-    if (l->n == l->room) {
-        double *more = lt_resize(cx, l->x, 2 * l->room + 256, sizeof *more);
-        if (!more) return false;
-        l->x = more;
-        l->room = 2 * l->room + 256;
+    lt_json_key(s, "per_label");
+    lt_str_puts(s, "{");
+    for (int64_t i = 0; i < n; i++) {
+        if (i) lt_str_puts(s, ",");
+        lt_json_put_text(s, part[i].name, part[i].size);
+        lt_str_puts(s, ":{");
+        lt_json_member_num(s, "precision", part[i].score.precision);
+        lt_json_member_num(s, "recall", part[i].score.recall);
+        lt_json_member_num(s, "f1", part[i].score.f1);
+        lt_json_member_int(s, "support", part[i].score.support);
+        lt_str_puts(s, "}");
     }
-    l->x[l->n++] = x;
-    return true;
+    lt_str_puts(s, "}");
 }
 
-static bool print_metrics(lt_cli *cli, const lt_metric *metrics, int n)
+static bool print_parts(lt_cli *cli, const lt_eval_part *part, int64_t n)
+{
+    static const char *const heads[] = {"label", ">precision", ">recall", ">f1", ">support"};
+    lt_table t;
+    lt_table_begin(&t, cli->cx, heads, 5);
+    for (int64_t i = 0; i < n; i++) {
+        lt_table_cell(&t, "%s", part[i].name);
+        lt_table_cell(&t, "%.4f", part[i].score.precision);
+        lt_table_cell(&t, "%.4f", part[i].score.recall);
+        lt_table_cell(&t, "%.4f", part[i].score.f1);
+        lt_table_cell(&t, "%lld", (long long)part[i].score.support);
+    }
+    return lt_table_print(&t, &cli->out);
+}
+
+bool lt_eval_print(lt_cli *cli, const lt_metric *metrics, int n, const lt_eval_part *parts, int64_t n_parts)
 {
     static const char *const heads[] = {"metric", ">value"};
     lt_print *out = &cli->out;
@@ -32,6 +47,7 @@ static bool print_metrics(lt_cli *cli, const lt_metric *metrics, int n)
     if (lt_print_wants_json(out)) {
         lt_str_puts(&out->text, "{");
         for (int i = 0; i < n; i++) lt_json_member_num(&out->text, metrics[i].name, metrics[i].value);
+        if (parts) put_parts(&out->text, parts, n_parts);
         lt_str_puts(&out->text, "}\n");
         return lt_print_due(out);
     }
@@ -43,7 +59,7 @@ static bool print_metrics(lt_cli *cli, const lt_metric *metrics, int n)
         else
             lt_table_cell(&t, "%.4f", metrics[i].value);
     }
-    return lt_table_print(&t, out);
+    return lt_table_print(&t, out) && (!parts || print_parts(cli, parts, n_parts));
 }
 
 /* ---- rankings ---- */
@@ -56,85 +72,16 @@ static bool eval_run(lt_cli *cli)
     if (a->operands) return lt_usage(cli, "--run needs no model: found '%s'", a->operand[0]);
     int n = 0;
     const lt_metric *metrics = lt_eval_run(cli->cx, run, qrels, lt_arg_flag(a, "complete"), &n);
-    return metrics && print_metrics(cli, metrics, n);
+    return metrics && lt_eval_print(cli, metrics, n, NULL, 0);
 }
 
-/* ---- similarity of sentences ---- */
+/* ---- predictions ---- */
 
-typedef struct sts {
-    lt_cli *cli;
-    numbers gold, own;
-    double *first; /* owned: the embedding of the row's first text */
-    int64_t cols;
-} sts;
-
-/* The score column, a number. */
-static bool take_gold(void *arg, lt_ctx *cx, const lt_row *row)
+bool lt_eval_predictions(lt_cli *cli, lt_eval_prediction_fn *fn, void *arg)
 {
-    sts *s = arg;
-    size_t size;
-    const char *text = lt_row_want_text(cx, row, "score", &size);
-    if (!text) return false;
-    char *end, copy[64];
-    const size_t some = size < sizeof copy ? size : sizeof copy - 1;
-    memcpy(copy, text, some);
-    copy[some] = 0;
-    double x = strtod(copy, &end);
-    if (end == copy || end != copy + size || !isfinite(x))
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s line %lld: score: expected a number, found '%s'", row->file,
-                          (long long)row->line, copy);
-    return add_number(cx, &s->gold, x);
-}
-
-static double at(const lt_result *r, int64_t i)
-{
-    return r->dtype == LT_F64 ? ((const double *)r->data)[i] : ((const float *)r->data)[i];
-}
-
-static double cosine(const double *x, const lt_result *r)
-{
-    double xy = 0, xx = 0, yy = 0;
-    for (int64_t i = 0; i < r->cols; i++) {
-        double y = at(r, i);
-        xy += x[i] * y;
-        xx += x[i] * x[i];
-        yy += y * y;
-    }
-    return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
-}
-
-/* Results come in pairs: remember the first, compare with the second. */
-static bool compare_pair(void *arg, lt_ctx *cx, const lt_result *r)
-{
-    sts *s = arg;
-    if (r->index % 2) return add_number(cx, &s->own, cosine(s->first, r));
-    if (!s->first && !(s->first = lt_new(cx, r->cols, sizeof *s->first))) return false;
-    for (int64_t i = 0; i < r->cols; i++) s->first[i] = at(r, i);
-    return true;
-}
-
-static bool score_by_model(sts *s, lt_feed *f)
-{
-    const lt_args *a = &s->cli->args;
-    lt_model *m = lt_cli_model(s->cli, a->operand[0]);
-    if (!m) return false;
-    lt_run_options run = lt_cli_run_options(s->cli);
-    run.pooling = lt_arg_text(a, "pooling");
-    run.prompt = lt_cli_prompt(s->cli, m, "prompt");
-    lt_stream_stats stats = {0};
-    f->each = take_gold;
-    f->arg = s;
-    bool good = lt_feed_stream(f, "evaluating", m, LT_OUT_EMBEDDING, &run, compare_pair, s, &stats);
-    lt_model_close(m);
-    return good;
-}
-
-/* A prediction is a number, or an object with one as "score". */
-static bool read_predictions(sts *s, const char *path)
-{
-    lt_ctx *cx = s->cli->cx;
-    lt_rows_options options = {.format = LT_ROWS_LINES};
-    lt_rows *rows = lt_rows_open(cx, &path, 1, &options);
+    lt_ctx *cx = cli->cx;
+    const char *path = lt_arg_text(&cli->args, "predictions");
+    lt_rows *rows = lt_rows_open(cx, &path, 1, &(lt_rows_options){.format = LT_ROWS_LINES});
     lt_row row;
     bool good = rows != NULL;
     while (good && lt_rows_next(cx, rows, &row)) {
@@ -142,10 +89,8 @@ static bool read_predictions(sts *s, const char *path)
         lt_scope scope = lt_open(cx, NULL);
         const char *line = lt_row_want_text(cx, &row, "text", &size),
                    *name = lt_sprintf(cx, "%s line %lld", path, (long long)row.line);
-        lt_json *root = line && name ? lt_json_parse(cx, line, size, name) : NULL;
-        double x = lt_json_num(lt_json_is(root) == LT_JSON_OBJECT ? lt_json_get(root, "score") : root, NAN);
-        if (root && isnan(x)) lt_fail(cx, LT_ERR_INPUT, "%s: expected a number, or an object with one as \"score\"", name);
-        good = lt_ok(cx) && add_number(cx, &s->own, x);
+        lt_json *root = line && name ? lt_json_parse_at(cx, line, size, path, (size_t)row.line, 1) : NULL;
+        good = root && fn(arg, cx, root, name);
         lt_json_free(root);
         lt_end(cx, scope);
     }
@@ -153,37 +98,21 @@ static bool read_predictions(sts *s, const char *path)
     return good && lt_ok(cx);
 }
 
-static bool read_gold(sts *s, lt_feed *f)
+bool lt_eval_read(lt_feed *f)
 {
-    while (lt_rows_next(s->cli->cx, f->rows, &f->row))
-        if (!take_gold(s, s->cli->cx, &f->row)) return false;
-    return lt_ok(s->cli->cx);
+    while (lt_feed_row(f, f->cli->cx)) {
+    }
+    return lt_ok(f->cli->cx);
 }
 
-static bool eval_sts(lt_cli *cli)
+bool lt_eval_as_many(lt_cli *cli, int64_t rows, int64_t predictions)
 {
-    const lt_args *a = &cli->args;
-    const char *data = lt_arg_text(a, "data"), *predictions = lt_arg_text(a, "predictions");
-    sts s = {.cli = cli};
-    lt_feed f;
-    bool good = lt_feed_open(&f, cli, &data, 1, LT_FEED_BOTH);
-    if (good && predictions)
-        good = read_predictions(&s, predictions) && read_gold(&s, &f);
-    else if (good)
-        good = score_by_model(&s, &f);
-    if (good && s.gold.n != s.own.n)
-        good = lt_fail_if(cli->cx, true, LT_ERR_INPUT, "%s: expected %lld predictions, one for each row of %s, found %lld",
-                          predictions, (long long)s.gold.n, data, (long long)s.own.n);
-    if (good) {
-        lt_metric metrics[] = {{"pearson", lt_pearson(s.own.x, s.gold.x, s.gold.n)},
-                               {"spearman", lt_spearman(cli->cx, s.own.x, s.gold.x, s.gold.n)}};
-        good = lt_ok(cli->cx) && print_metrics(cli, metrics, 2);
-    }
-    lt_feed_close(&f);
-    lt_free(s.first);
-    lt_free(s.gold.x);
-    lt_free(s.own.x);
-    return good;
+    const char *path = lt_arg_text(&cli->args, "predictions"), *data = lt_arg_text(&cli->args, "data");
+    if (!lt_fail_if(cli->cx, rows == 0, LT_ERR_INPUT, "%s: no row to evaluate", data)) return false;
+    return lt_fail_if(cli->cx, rows != predictions, LT_ERR_INPUT,
+                      "%s: expected %lld predictions, one for each row of %s, found %lld: row %lld is without its %s",
+                      path ? path : data, (long long)rows, data, (long long)predictions,
+                      (long long)(rows < predictions ? rows : predictions) + 1, rows < predictions ? "data" : "prediction");
 }
 
 /* ---- the verb ---- */
@@ -194,35 +123,58 @@ static bool run(lt_cli *cli)
     const char *task = lt_arg_text(a, "task"), *predictions = lt_arg_text(a, "predictions");
     if (lt_arg_given(a, "run") || lt_arg_given(a, "qrels")) return eval_run(cli);
     if (!lt_arg_text(a, "data") || !task) return lt_usage(cli, "expected --run RUN --qrels QRELS, or --data FILE --task TASK");
-    if (strcmp(task, "sts") != 0) return lt_usage(cli, "--task %s: this build evaluates sts only", task);
     if (predictions && a->operands) return lt_usage(cli, "--predictions are made already: found the model '%s'", a->operand[0]);
     if (!predictions && !a->operands) return lt_usage(cli, "expected a MODEL to evaluate, or --predictions FILE");
-    return eval_sts(cli);
+    if (!strcmp(task, "lm")) return lt_eval_lm(cli);
+    return !strcmp(task, "sts") || !strcmp(task, "regress") ? lt_eval_numbers(cli, task) : lt_eval_texts(cli, task);
 }
 
 static const lt_opt options[] = {
     {"run", 0, LT_OPT_FILE, "RUN", "a ranking: qid Q0 docid rank score tag"},
     {"qrels", 0, LT_OPT_FILE, "QRELS", "judgements: qid 0 docid relevance, or BEIR's tab-separated file"},
     {"complete", 0, LT_OPT_FLAG, NULL, "means over all judged queries, also those without a ranking (trec_eval -c)"},
-    {"data", 0, LT_OPT_FILE, "FILE", "rows of the task: sts has text, text_pair and score"},
-    {"task", 0, LT_OPT_CHOICE, NULL, "what the data asks for", NULL, "classify|tag|answer|sts|lm"},
+    {"data", 0, LT_OPT_FILE, "FILE", "rows of the task, with what is right"},
+    {"task", 0, LT_OPT_CHOICE, NULL, "what the data asks for", NULL, "classify|tag|answer|regress|sts|lm"},
     {"predictions", 0, LT_OPT_FILE, "FILE", "predictions made already, one JSON value a line"},
-    {"pooling", 0, LT_OPT_TEXT, "HOW", "as in lathe embed"},
-    {"prompt", 0, LT_OPT_TEXT, "NAME|TEXT", "as in lathe embed"},
+    {"per-label", 0, LT_OPT_FLAG, NULL, "classify, tag: precision, recall and f1 of each label or type of entity too"},
+    {"multi-label", 0, LT_OPT_FLAG, NULL, "classify: as in lathe classify"},
+    {"threshold", 0, LT_OPT_NUM, "P", "classify: as in lathe classify", "0.5", NULL, 0, 1},
+    {"stride", 0, LT_OPT_INT, "N", "answer: as in lathe answer", NULL, NULL, 0, 1e6},
+    {"no-answer", 0, LT_OPT_FLAG, NULL, "answer: as in lathe answer"},
+    {"pooling", 0, LT_OPT_TEXT, "HOW", "sts: as in lathe embed"},
+    {"prompt", 0, LT_OPT_TEXT, "NAME|TEXT", "sts: as in lathe embed"},
     {0},
 };
 
 const lt_verb lt_verb_eval = {
     .name = "eval",
     .summary = "how good a ranking, a model or a file of predictions is",
-    .operands = "--run RUN --qrels QRELS\nMODEL --data FILE --task sts\n--predictions FILE --data FILE --task sts",
-    .about = "A ranking gets trec_eval's measures by trec_eval's names: {\"ndcg_cut_10\", \"recall_100\", \"map\", "
-             "\"recip_rank\",…}.\n"
-             "sts (similarity of sentences) compares the cosine of the two texts' embeddings with the score column: "
-             "{\"pearson\", \"spearman\"}, null where a correlation is not defined. A prediction for it is a number or an "
-             "object with \"score\". Tasks classify, tag, answer and lm are not in this build.",
+    .operands = "--run RUN --qrels QRELS\nMODEL --data FILE --task TASK\n--predictions FILE --data FILE --task TASK",
+    .about =
+        "A ranking gets trec_eval's measures by trec_eval's names: {\"ndcg_cut_10\", \"recall_100\", \"map\", \"recip_rank\",…}.\n"
+        "classify compares labels, as text, with the label column: {\"accuracy\", \"f1_macro\", \"f1_micro\", \"mcc\"}; f1_macro "
+        "is the mean over the labels of either "
+        "side, mcc is 0 where one side has a single label. Where a row's label is a list, accuracy is that of whole sets, and "
+        "there is no mcc. A model whose labels are "
+        "LABEL_0, LABEL_1 … may have data that say 0, 1 ….\n"
+        "tag compares entities with those of the tags column as seqeval does by default: {\"precision\", \"recall\", \"f1\", "
+        "\"accuracy\"}, the last one of single tags. A "
+        "model tags the words column.\n"
+        "answer is SQuAD 1.1's script: {\"exact_match\", \"f1\"}, 0 to 100, against the best of the answers column: a list of "
+        "texts or SQuAD's object. Where that is empty, an empty "
+        "answer is right.\n"
+        "regress correlates a head's one output with the label (or score) column, sts the cosine of two texts' embeddings with the "
+        "score column: {\"pearson\", "
+        "\"spearman\"}, null where a correlation is not defined.\n"
+        "lm masks each token in turn and guesses it: {\"perplexity\", \"bits_per_byte\"} of the pseudo-likelihood (Salazar et al. "
+        "2020).\n"
+        "A prediction is a label or a list of them, a list of tags, an answer, a number, for lm a list of log probabilities, or a "
+        "line that the task's verb wrote. Predictions that do "
+        "not match their row are refused.",
     .examples = "lathe eval --run hybrid.run --qrels qrels.tsv\n"
-                "lathe eval all-MiniLM-L6-v2 --data sts.csv --task sts --columns text=sentence1,text_pair=sentence2 --json",
+                "lathe eval all-MiniLM-L6-v2 --data sts.csv --task sts --columns text=sentence1,text_pair=sentence2 --json\n"
+                "lathe eval ner --data test.jsonl --task tag --per-label\n"
+                "lathe classify sst2 test.tsv > p.jsonl; lathe eval --predictions p.jsonl --data test.tsv --task classify",
     .most = 1,
     .traits = LT_VERB_ROWS,
     .options = options,

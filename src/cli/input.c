@@ -10,7 +10,7 @@ bool lt_feed_open(lt_feed *f, lt_cli *cli, const char *const *files, int n, lt_f
     const lt_args *a = &cli->args;
     *f = (lt_feed){.cli = cli, .mode = mode, .ids = mode != LT_FEED_LINES && lt_arg_flag(a, "ids")};
     pthread_mutex_init(&f->lock, NULL);
-    if (f->ids && mode != LT_FEED_TEXT) return lt_usage(cli, "--ids: pairs are of texts");
+    if (f->ids && mode != LT_FEED_TEXT && mode != LT_FEED_MAYBE) return lt_usage(cli, "--ids: pairs are of texts");
     lt_rows_options options = {.columns = lt_arg_text(a, "columns"), .ids = f->ids, .format = lt_rows_format_named(lt_arg_text(a, "format"))};
     if (mode == LT_FEED_LINES) options = (lt_rows_options){.format = LT_ROWS_LINES};
     f->keyboard = (n == 0 || (n == 1 && !strcmp(files[0], "-"))) && lt_term_is(0);
@@ -48,7 +48,7 @@ static bool take_texts(lt_feed *f, lt_ctx *cx, lt_input *in)
     in->text = lt_row_want_text(cx, &f->row, "text", &in->size);
     if (!in->text || f->mode == LT_FEED_TEXT || f->mode == LT_FEED_LINES) return in->text != NULL;
     in->pair = lt_row_text(&f->row, "text_pair", &in->pair_size);
-    if (in->pair) return true;
+    if (in->pair || f->mode == LT_FEED_MAYBE) return true;
     const char *tab = memchr(in->text, '\t', in->size);
     if (!tab)
         return lt_fail_if(cx, true, LT_ERR_INPUT,
@@ -93,6 +93,14 @@ char *lt_feed_take(lt_feed *f, size_t *size)
     return text;
 }
 
+bool lt_feed_row(lt_feed *f, lt_ctx *cx)
+{
+    if (!lt_rows_next(cx, f->rows, &f->row)) return false;
+    atomic_store_explicit(&f->bytes, lt_rows_bytes_done(f->rows), memory_order_relaxed);
+    atomic_fetch_add_explicit(&f->inputs, f->mode == LT_FEED_BOTH ? 2 : 1, memory_order_relaxed);
+    return !f->each || f->each(f->arg, cx, &f->row);
+}
+
 bool lt_feed_next(void *feed, lt_ctx *cx, lt_input *in)
 {
     lt_feed *f = feed;
@@ -101,12 +109,9 @@ bool lt_feed_next(void *feed, lt_ctx *cx, lt_input *in)
         f->second = false;
         return true;
     }
-    if (!lt_rows_next(cx, f->rows, &f->row)) return false;
-    atomic_store_explicit(&f->bytes, lt_rows_bytes_done(f->rows), memory_order_relaxed);
-    atomic_fetch_add_explicit(&f->inputs, f->mode == LT_FEED_BOTH ? 2 : 1, memory_order_relaxed);
-    if (f->each && !f->each(f->arg, cx, &f->row)) return false;
+    if (!lt_feed_row(f, cx)) return false;
     size_t size;
-    bool ids = f->ids || (f->mode == LT_FEED_TEXT && !lt_row_text(&f->row, "text", &size) && lt_row_json(&f->row, "ids"));
+    bool ids = f->ids || ((f->mode == LT_FEED_TEXT || f->mode == LT_FEED_MAYBE) && !lt_row_text(&f->row, "text", &size) && lt_row_json(&f->row, "ids"));
     if (!(ids ? take_ids : take_texts)(f, cx, in)) return false;
     if (f->mode == LT_FEED_BOTH) {
         f->other = (lt_input){.text = in->pair, .size = in->pair_size};
@@ -146,7 +151,6 @@ void lt_feed_close(lt_feed *f)
 
 struct told { /* the verb's sink, with progress told after each result */
     lt_feed *feed;
-    bool by_bytes;
     lt_sink_fn *sink;
     void *arg;
 };
@@ -159,26 +163,42 @@ static int64_t bytes_behind(const lt_feed *f, int64_t results)
     return inputs > results ? (int64_t)((double)bytes * (double)results / (double)inputs) : bytes;
 }
 
+void lt_feed_begin(lt_feed *f, const char *what, lt_run_options *run)
+{
+    const int64_t total = lt_rows_bytes_total(f->rows);
+    f->by_bytes = total > 0;
+    run->live = total == 0;
+    if (f->keyboard) run->batch = 1;
+    lt_progress_begin(f->cli->cx, what, total > 0 ? "bytes" : "lines", total);
+}
+
+bool lt_feed_told(lt_feed *f, int64_t results, bool pause)
+{
+    lt_progress_step(f->cli->cx, f->by_bytes ? bytes_behind(f, results) : results);
+    return !pause || lt_print_flush(&f->cli->out);
+}
+
+void lt_feed_end(lt_feed *f, const lt_stream_stats *stats)
+{
+    lt_progress_end(f->cli->cx);
+    if (stats && stats->truncated)
+        lt_remark(f->cli, "%lld of %lld inputs were longer than the model reads and were cut (see --max-tokens)",
+                  (long long)stats->truncated, (long long)stats->inputs);
+}
+
 static bool tell(void *arg, lt_ctx *cx, const lt_result *r)
 {
     struct told *t = arg;
-    lt_progress_step(cx, t->by_bytes ? bytes_behind(t->feed, r->index + 1) : r->index + 1);
-    return t->sink(t->arg, cx, r) && (!r->pause || lt_print_flush(&t->feed->cli->out));
+    return t->sink(t->arg, cx, r) && lt_feed_told(t->feed, r->index + 1, r->pause);
 }
 
 bool lt_feed_stream(lt_feed *f, const char *what, const lt_model *m, lt_output output, const lt_run_options *run, lt_sink_fn *sink,
                     void *arg, lt_stream_stats *stats)
 {
-    int64_t total = lt_rows_bytes_total(f->rows);
-    struct told t = {f, total > 0, sink, arg};
+    struct told t = {f, sink, arg};
     lt_run_options options = *run;
-    options.live = total == 0;
-    if (f->keyboard) options.batch = 1;
-    lt_progress_begin(f->cli->cx, what, total > 0 ? "bytes" : "lines", total);
+    lt_feed_begin(f, what, &options);
     bool good = lt_stream(f->cli->cx, m, output, &options, lt_feed_next, f, tell, &t, stats);
-    lt_progress_end(f->cli->cx);
-    if (good && stats && stats->truncated)
-        lt_remark(f->cli, "%lld of %lld inputs were longer than the model reads and were cut (see --max-tokens)",
-                  (long long)stats->truncated, (long long)stats->inputs);
+    lt_feed_end(f, good ? stats : NULL);
     return good;
 }

@@ -11,6 +11,7 @@ typedef enum {
     LT_FEED_TEXT,  /* the text column */
     LT_FEED_PAIR,  /* text and text_pair, together; lines: separated by a tab */
     LT_FEED_BOTH,  /* text, then text_pair, as two inputs */
+    LT_FEED_MAYBE, /* text, and text_pair where the row has one */
     LT_FEED_LINES, /* whole lines, whatever the file's ending */
 } lt_feed_mode;
 
@@ -25,6 +26,7 @@ typedef struct lt_feed {
     lt_input other; /* … which is this */
     int32_t *id;    /* owned copy of the row's ids */
     int32_t id_room;
+    bool by_bytes; /* progress is told in bytes */
     atomic_llong bytes, inputs; /* read so far, told by the reading thread */
     const char *query;          /* not NULL: the text in front, and the row's text is its pair */
     bool keep;                  /* texts wait for lt_feed_take, in input order */
@@ -47,6 +49,14 @@ void lt_feed_close(lt_feed *f);
 
 /* The ids of a JSON array, scoped; `name` stands in messages. */
 const int32_t *lt_ids_of(lt_ctx *cx, const lt_json *list, const char *name, int32_t *n);
+
+/* The next row, counted, in f->row: for those who take columns themselves. */
+bool lt_feed_row(lt_feed *f, lt_ctx *cx);
+
+/* Around whatever streams a feed's rows: progress, and answers at once where inputs may be long in coming (which `run` is told). */
+void lt_feed_begin(lt_feed *f, const char *what, lt_run_options *run);
+bool lt_feed_told(lt_feed *f, int64_t results, bool pause); /* after the result of so many inputs; false: an error */
+void lt_feed_end(lt_feed *f, const lt_stream_stats *stats /* or NULL */);
 
 /* lt_stream over a feed, with progress. */
 bool lt_feed_stream(lt_feed *f, const char *what, const lt_model *m, lt_output output, const lt_run_options *run, lt_sink_fn *sink,

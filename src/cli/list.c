@@ -80,10 +80,11 @@ static bool put_train(lister *l, const lt_kind *const *kinds, int n)
 
 static bool put_all(lister *l)
 {
-    int n_families, n_layers, n_text, n_retrieve, n_train, n_compress;
+    int n_families, n_layers, n_text, n_retrieve, n_train, n_compress, n_task;
     const lt_kind *const *families = lt_families(&n_families), *const *layers = lt_nn_kinds(&n_layers),
                          *const *text = lt_text_kinds(&n_text), *const *train = lt_train_kinds(&n_train);
-    const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve), *compress = lt_compress_kinds(&n_compress);
+    const lt_kind *retrieve = lt_retrieve_kinds(&n_retrieve), *compress = lt_compress_kinds(&n_compress),
+                  *task = lt_task_kinds(&n_task);
     if (!put_list(l, families, n_families) || !put_list(l, layers, n_layers)) return false;
     for (int i = 0; lt_activation_kind(i); i++)
         if (!put_table(l, lt_activation_kind(i), 1)) return false;
@@ -95,7 +96,7 @@ static bool put_all(lister *l)
     const lt_quantizer *q = lt_quantizers(&n_quantizers);
     for (int i = 1; i < n_quantizers; i++)
         if (!put_table(l, &q[i].is, 1)) return false;
-    if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
+    if (!put_list(l, text, n_text) || !put_table(l, task, n_task) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;
     lt_recipes recipes;

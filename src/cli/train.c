@@ -31,6 +31,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
             lt_str_puts(s, ",\"valid_loss\":");
             lt_json_put_double(s, r->valid_loss);
         }
+        if (lt_arg_flag(&cli->args, "keep-best")) lt_json_member_int(s, "best_step", r->best_step);
         lt_str_puts(s, "}\n");
     } else {
         lt_str_printf(s, "%lld steps over %lld examples; loss %.4f", (long long)r->steps, (long long)r->examples, r->loss);
@@ -179,6 +180,9 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    o.metric = lt_arg_text(a, "metric");
+    o.keep_best = lt_arg_flag(a, "keep-best");
+    if ((o.metric || o.keep_best) && !o.valid) return lt_usage(cli, "--%s needs rows to validate with: --valid FILE", o.keep_best ? "keep-best" : "metric");
     take_data_options(a, &o);
     o.recompute = lt_arg_given(a, "activation-checkpointing");
     const char *precision = lt_arg_text(a, "precision");
@@ -267,10 +271,12 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
 #define RUN_OPTIONS \
     {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"}, \
     {"every", 0, LT_OPT_INT, "N", "steps between validations; 0: only at the end", "0", NULL, 0, 1e12}, \
-    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9}, \
+    {"patience", 0, LT_OPT_INT, "N", "validations without a better loss (or --metric) before the run ends; 0: never", "0", NULL, 0, 1e9}, \
     {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"}, \
     {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12}, \
-    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
+    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}, \
+    {"metric", 0, LT_OPT_TEXT, "NAME", "of a validation: which decides what is better, for --patience and --keep-best; default: loss"}, \
+    {"keep-best", 0, LT_OPT_FLAG, NULL, "end with the weights of the best validation, which are kept as OUT/best meanwhile"}
 
 static const lt_opt options[] = {
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive, nsp, mlm+nsp … (see lathe list objective)"},

@@ -11,6 +11,10 @@
     VERB(forward)                                                                                                                  \
     VERB(embed)                                                                                                                    \
     VERB(rank)                                                                                                                     \
+    VERB(classify)                                                                                                                 \
+    VERB(tag)                                                                                                                      \
+    VERB(answer)                                                                                                                   \
+    VERB(fill)                                                                                                                     \
     VERB(index)                                                                                                                    \
     VERB(search)                                                                                                                   \
     VERB(eval)                                                                                                                     \

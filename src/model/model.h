@@ -163,6 +163,7 @@ const char *lt_pooling_name(lt_pooling p);
 /* prepare.c */
 void lt_put_lower(lt_str *s, const char *text, size_t size); /* appends the text in lower case */
 void lt_strip(const char **text, size_t *size);              /* leaves out blanks at both ends */
+bool lt_is_python_blank(uint32_t c);                         /* str.isspace */
 /* embed.c: hidden states of a batch → embeddings. */
 lt_tensor *lt_sentence_embed(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s, int prompt_tokens, const lt_run_options *o);
 int lt_embedding_width(const lt_model *m, const lt_run_options *o);

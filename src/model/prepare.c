@@ -58,7 +58,7 @@ void lt_put_lower(lt_str *s, const char *text, size_t size)
     }
 }
 
-static bool is_blank(uint32_t c)
+bool lt_is_python_blank(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
@@ -72,7 +72,7 @@ void lt_strip(const char **text, size_t *size)
         uint32_t c;
         const char *here = p;
         p += lt_utf8_next(p, end, &c);
-        if (is_blank(c)) continue;
+        if (lt_is_python_blank(c)) continue;
         if (!inside) begin = here;
         inside = true;
         last = p;

@@ -143,7 +143,7 @@ static bool fetch(stream *st, lt_ctx *cx, tokens *t)
         int32_t most = st->o->max_tokens, n = most > 0 && in.n_ids > most ? most : in.n_ids;
         if (n > st->m->encoder.limit)
             return lt_fail_if(cx, true, LT_ERR_INPUT, "input %" PRId64 ": %d tokens: the model takes %d", index, n, st->m->encoder.limit);
-        return append(cx, t, in.ids, NULL, n, in.n_ids - n);
+        return append(cx, t, in.ids, in.types, n, in.n_ids - n);
     }
     if (!st->m->tokenizer) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: there is no tokenizer, so inputs must be token ids", st->m->info.path);
     lt_scope scope = lt_open(cx, NULL);

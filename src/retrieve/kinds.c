@@ -27,8 +27,6 @@ static const lt_kind kinds[] = {
     {"metric", "Rprec", "precision after as many documents as are relevant", "trec_eval"},
     {"metric", "bpref", "relevant documents above judged irrelevant ones", "Buckley & Voorhees 2004; trec_eval"},
     {"metric", "iprec_at_recall", "interpolated precision at eleven recall points; 11pt_avg", "trec_eval"},
-    {"metric", "pearson", "linear correlation", ""},
-    {"metric", "spearman", "correlation of ranks", ""},
 };
 
 const lt_kind *lt_retrieve_kinds(int *n)

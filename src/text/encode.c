@@ -88,6 +88,7 @@ static bool tokenize(lt_ctx *cx, const lt_tokenizer *t, const lt_pieces *ps, lt_
             lt_span s = lt_piece_span(p, out->at[k].start, out->at[k].end);
             out->at[k].start = s.start;
             out->at[k].end = s.end;
+            out->at[k].word = i;
         }
     }
     return true;
@@ -171,6 +172,7 @@ static void fill(lt_encoding *e, const lt_layout *layout, const lt_tokens *ts, b
             e->ids[e->n] = slot.id;
             e->types[e->n] = slot.type;
             e->offsets[e->n][0] = e->offsets[e->n][1] = 0;
+            e->words[e->n] = -1;
             e->part[e->n] = 0;
             e->special[e->n++] = 1;
             e->special_count++;
@@ -182,6 +184,7 @@ static void fill(lt_encoding *e, const lt_layout *layout, const lt_tokens *ts, b
             e->types[e->n] = slot.type;
             e->offsets[e->n][0] = (int32_t)x->at[k].start;
             e->offsets[e->n][1] = (int32_t)x->at[k].end;
+            e->words[e->n] = x->at[k].word;
             e->part[e->n] = (uint8_t)-slot.id;
             e->special[e->n++] = 0;
         }
@@ -198,6 +201,8 @@ static void lay_arrays(lt_encoding *e, size_t n)
     p += up16(n * sizeof *e->ids);
     e->types = (int32_t *)(void *)p;
     p += up16(n * sizeof *e->types);
+    e->words = (int32_t *)(void *)p;
+    p += up16(n * sizeof *e->words);
     e->offsets = (int32_t(*)[2])(void *)p;
     p += up16(n * sizeof *e->offsets);
     e->special = p;

@@ -28,6 +28,7 @@ typedef struct lt_token {
     int32_t id;
     uint32_t start, end;               /* in the piece while the model works, then in the original: bytes, then code points */
     int32_t blank_before, blank_after; /* blanks in an added token's text; -1: look at the vocabulary's */
+    int32_t word;                      /* the piece it is of */
 } lt_token;
 typedef struct lt_tokens { /* grows in the context's scope */
     lt_token *at;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char moments_file[] = "optimizer.safetensors", place_file[] = "trainer_state.json", checkpoint_name[] = "checkpoint-";
+static const char moments_file[] = "optimizer.safetensors", place_file[] = "trainer_state.json", checkpoint_name[] = "checkpoint-", best_name[] = "best";
 
 /* ---- writing ---- */
 
@@ -31,6 +31,7 @@ static bool write_place(lt_ctx *cx, const lt_run *r, const char *folder, bool fi
     lt_str_printf(&s, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"next\":%" PRId64 ",\"worse\":%" PRId64 ",\"best\":", p->step, p->epoch, p->next, p->worse);
     if (isfinite(p->best)) lt_json_put_double(&s, p->best);
     else lt_str_puts(&s, "null");
+    lt_str_printf(&s, ",\"best_step\":%" PRId64, p->best_step);
     lt_str_printf(&s, ",\"steps\":%" PRId64 ",\"optimizer\":\"%s\",\"averaged\":%s,\"finished\":%s}\n", r->steps, r->optimizer->is.name,
                   lt_averages(r) ? "true" : "false", finished ? "true" : "false");
     bool good = write_text(cx, folder, place_file, &s);
@@ -125,6 +126,17 @@ bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last)
     return good;
 }
 
+static bool fill_best(void *arg, lt_ctx *cx, const char *folder) { return write_place(cx, arg, folder, false); }
+
+bool lt_checkpoint_keep_best(lt_ctx *cx, lt_run *r)
+{
+    lt_scope scope = lt_open(cx, NULL);
+    const char *path = lt_path_join(cx, r->o->out, best_name);
+    bool good = path && lt_model_save_with(cx, r->model, path, fill_best, r);
+    lt_end(cx, scope);
+    return good;
+}
+
 /* ---- beginning ---- */
 
 static bool is_ours(lt_ctx *cx, const char *out, bool *empty)
@@ -146,6 +158,8 @@ static void forget(lt_ctx *cx, const char *out)
     struct dirent *e;
     DIR *d = opendir(out);
     unlink(lt_path_join(cx, out, place_file));
+    const char *best = lt_sprintf(cx, "%s/%s/%s", out, best_name, place_file);
+    if (best) unlink(best);
     while (d && (e = readdir(d))) {
         if (strncmp(e->d_name, checkpoint_name, sizeof checkpoint_name - 1) != 0) continue;
         const char *place = lt_sprintf(cx, "%s/%s/%s", out, e->d_name, place_file);
@@ -200,6 +214,18 @@ char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished)
     return newest < 0 ? NULL : lt_sprintf(cx, "%s/%s%" PRId64, out, checkpoint_name, newest);
 }
 
+char *lt_checkpoint_find_best(lt_ctx *cx, const lt_run *r)
+{
+    char *folder = lt_path_join(cx, r->o->out, best_name);
+    const char *path = folder ? lt_path_join(cx, folder, place_file) : NULL;
+    if (!path) return NULL;
+    lt_json *j = lt_is_file(path) ? lt_json_load(cx, path) : NULL;
+    const int64_t step = lt_json_int(lt_json_get(j, "step"), -1);
+    lt_json_free(j);
+    return lt_fail_if(cx, step != r->place.best_step, LT_ERR_INPUT, "%s: the model of the best validation, after step %" PRId64 ", is not there: was the run begun with other options?",
+                      folder, r->place.best_step) ? folder : NULL;
+}
+
 static bool read_one(lt_ctx *cx, keeping *k, const char *name, const lt_tensor *t, void *data)
 {
     const lt_stored *s = name ? lt_weights_find(k->from, name) : NULL, want = as_stored(name, t, NULL);
@@ -248,6 +274,7 @@ bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder)
     p->next = lt_json_int(lt_json_get(j, "next"), -1);
     p->worse = lt_json_int(lt_json_get(j, "worse"), 0);
     p->best = lt_json_num(lt_json_get(j, "best"), INFINITY);
+    p->best_step = lt_json_int(lt_json_get(j, "best_step"), 0);
     const bool ours = is_of_this_run(cx, r, path, j);
     lt_json_free(j);
     if (!ours) return false;

@@ -86,13 +86,13 @@ bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *t)
     return good;
 }
 
-bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, double loss, double accuracy)
+bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, const lt_metric *metric, int n)
 {
     if (!log->f) return true;
     lt_str s = {0};
     lt_str_printf(&s, "{\"step\":%" PRId64 ",\"valid\":{\"loss\":", step);
-    lt_json_put_double(&s, loss);
-    if (!isnan(accuracy)) put_number(&s, "accuracy", accuracy);
+    lt_json_put_double(&s, metric[0].value);
+    for (int i = 1; i < n; i++) put_number(&s, metric[i].name, metric[i].value);
     lt_str_puts(&s, "}}\n");
     bool good = put(cx, log, &s);
     lt_str_free(&s);

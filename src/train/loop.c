@@ -18,7 +18,7 @@ const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
-    bool ended = false;
+    bool ended = o->patience && r->place.worse >= o->patience; /* the checkpoint was the last one */
     while (r->place.step < r->steps && !ended) {
         lt_train_step s;
         if (!lt_ok(cx) || !lt_take_step(cx, r, &s) || !lt_log_step(cx, log, &s)) return false;
@@ -32,7 +32,8 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
     }
-    return lt_checkpoint_save(cx, r, true);
+    result->best_step = isfinite(r->place.best) ? r->place.best_step : 0;
+    return true;
 }
 
 static bool count_steps(lt_ctx *cx, lt_run *r)
@@ -133,7 +134,8 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
            (!r->objective->prepare || r->objective->prepare(cx, r));
 }
 
-static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
+/* The model of a folder (NULL: that of the options), opened to learn with the objective's head. */
+static lt_model *open_with_head(lt_ctx *cx, const lt_run *r, const char *folder)
 {
     const lt_train_options *o = r->o;
     lt_model_options m = {.trainable = true, .random = o->random && !folder, .seed = o->seed, .head = r->objective->head, .no_tokenizer = true,
@@ -154,7 +156,26 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
         m.label = taught->label;
         m.labels = taught->label ? taught->labels : 0;
     }
-    r->model = lt_model_open(cx, folder ? folder : o->model, &m);
+    return lt_model_open(cx, folder ? folder : o->model, &m);
+}
+
+/* What the run ends with: the model as it is, or that of the best validation. */
+static bool save_last(lt_ctx *cx, lt_run *r)
+{
+    if (!r->o->keep_best || !isfinite(r->place.best) || r->place.best_step == r->place.step) return lt_checkpoint_save(cx, r, true);
+    const char *folder = lt_checkpoint_find_best(cx, r);
+    lt_model *now = r->model, *best = folder ? open_with_head(cx, r, folder) : NULL;
+    if (!best) return false;
+    r->model = best;
+    const bool good = lt_checkpoint_save(cx, r, true);
+    r->model = now;
+    lt_model_close(best);
+    return good;
+}
+
+static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
+{
+    r->model = open_with_head(cx, r, folder);
     r->kn = lt_kernels_of(cx, LT_F32);
     if (r->model) r->cost_scale = 2 * (int64_t)lt_model_about(r->model)->hidden + lt_model_about(r->model)->inner;
     return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r);
@@ -174,7 +195,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     const lt_model_info *about = lt_model_inspect(cx, o->model);
     r->place.best = INFINITY;
     if (o->teacher && !lt_distill_open(cx, r)) return false;
-    if (!about || !read_data(cx, r, about) || !open_model(cx, r, from) || !count_steps(cx, r) || !lt_checkpoint_begin(cx, o->out, from != NULL)) return false;
+    if (!about || !read_data(cx, r, about) || !lt_metric_choose(cx, r) || !open_model(cx, r, from) || !count_steps(cx, r) || !lt_checkpoint_begin(cx, o->out, from != NULL)) return false;
     if (from && !lt_checkpoint_load(cx, r, from)) return false;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
@@ -184,7 +205,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     if ((o->accumulate > 1 || o->recompute) && !lt_keep_packed(cx, true)) return false;
     lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
     lt_progress_begin(cx, "training", "steps", r->steps);
-    bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result);
+    bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result) && save_last(cx, r);
     lt_progress_end(cx);
     lt_log_close(log);
     lt_compute_bf16(cx, false);

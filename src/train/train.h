@@ -3,6 +3,7 @@
 #define LT_TRAIN_TRAIN_H
 
 #include "lathe/nn.h"
+#include "lathe/task.h"
 #include "lathe/train.h"
 
 /* ---- examples ---- */
@@ -60,6 +61,9 @@ typedef struct lt_minibatch { /* scoped */
 
 typedef struct lt_run lt_run;
 
+/* What a validation's targets are, which decides the metrics it is judged by (judge.c). */
+typedef enum { LT_JUDGED_NOT, LT_JUDGED_LABELS, LT_JUDGED_TAGS, LT_JUDGED_NUMBERS, LT_JUDGED_TOKENS, LT_JUDGED_SETS, LT_JUDGED_RIGHT } lt_judged;
+
 typedef struct lt_joined { /* tokens of one or more sentences, and special ones */
     const int32_t *ids, *types; /* types NULL: all 0 */
     const uint8_t *special;     /* which are */
@@ -87,12 +91,13 @@ typedef struct lt_objective_kind {
     bool (*fits)(lt_ctx *cx, lt_run *r);
     /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
     lt_tensor *(*of_embeddings)(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t n, double factor);
-    /* How many of the counted targets the head's outputs are right about; NULL: that is not told. */
+    /* How many of the counted targets the head's outputs are right about, for LT_JUDGED_RIGHT. */
     int64_t (*right)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y);
     bool smooths; /* its labels can be smoothed */
     int longest; /* tokens of an example unless the options say it; 0: as many as the model takes */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
+    lt_judged judged; /* labels: of sets where rows have several */
 } lt_objective_kind;
 extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
 extern const lt_objective_kind lt_objective_span, lt_objective_contrastive, lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp, lt_objective_mlm_sop;
@@ -169,7 +174,8 @@ const struct lt_distill_kind *lt_distill_named(const char *name);
 
 typedef struct lt_place { /* where a run stands: all that is needed to go on, beside weights and moments */
     int64_t step, epoch, next; /* steps taken; the epoch, and the next example's place in its order */
-    double best;               /* loss of the best validation */
+    double best;               /* of the best validation: its loss, or of another metric what is less where that is better */
+    int64_t best_step;         /* … after so many steps */
     int64_t worse;             /* validations since */
 } lt_place;
 
@@ -201,6 +207,7 @@ struct lt_run {
     bool goes_on; /* from a checkpoint */
     lt_place place;
     int64_t steps;      /* of the entire run */
+    const char *metric; /* which decides what the best validation is */
     lt_plan plan;       /* the supply's while there is one */
     struct lt_supply *supply;
     int64_t cost_scale; /* of lt_cost */
@@ -278,6 +285,8 @@ bool lt_cached_batch(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double 
  * one there: that can be resumed no more. A model in OUT stays until the end. */
 bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on);
 bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last);
+bool lt_checkpoint_keep_best(lt_ctx *cx, lt_run *r);       /* the model as it is, as OUT/best */
+char *lt_checkpoint_find_best(lt_ctx *cx, const lt_run *r); /* that folder, if it is of the step that it should be of; else an error */
 char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished); /* folder of the newest one; NULL: none (or an error) */
 bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder);
 /* distill/distill.c */
@@ -291,11 +300,11 @@ lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, cons
 typedef struct lt_log lt_log;
 lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* keeps the lines up to that step; path NULL: a log of nothing */
 bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *s);
-bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, double loss, double accuracy);
+bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, const lt_metric *metric, int n);
 void lt_log_close(lt_log *log);
 /* valid.c */
-int64_t lt_right_by_label(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y); /* the largest output is the label's */
-/* moves r->place's best and worse, writes to the log. */
+bool lt_metric_choose(lt_ctx *cx, lt_run *r); /* what the options ask for, if the objective has it */
+/* Moves r->place's best and worse, writes to the log, keeps the best model if that is asked for. */
 bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result);
 
 #endif

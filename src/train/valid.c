@@ -1,62 +1,81 @@
-/* Validation: the mean loss over rows that are not learned from, and how often the largest output is right. */
+/* Validation: the mean loss over rows that are not learned from, and the task's metrics; one of them says whether this one is the best so far. */
+#include "train/judge.h"
+
 #include <math.h>
+#include <string.h>
 
-#include "train/train.h"
-
-static int64_t largest(const lt_tensor *t, int64_t row)
+bool lt_metric_choose(lt_ctx *cx, lt_run *r)
 {
-    const float *x = (const float *)t->data + row * t->stride[0];
-    int64_t best = 0;
-    for (int64_t j = 1; j < t->shape[1]; j++)
-        if (x[j] > x[best]) best = j;
-    return best;
-}
-
-int64_t lt_right_by_label(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
-{
-    const bool tokens = lt_model_head_per_token(r->model);
-    int64_t right = 0;
-    for (int64_t i = 0; i < y->shape[0]; i++) {
-        const int32_t label = tokens ? b->labels[i] : e->at[b->example[i]].label;
-        right += label >= 0 && largest(y, i) == label;
+    const char *name = r->o->metric ? r->o->metric : "loss", *known;
+    lt_str list = {0};
+    bool found = strcmp(name, "loss") == 0;
+    lt_str_puts(&list, "loss");
+    for (int i = 0; (known = lt_judge_name(lt_judged_as(r), i)); i++) {
+        lt_str_printf(&list, ", %s", known);
+        found = found || strcmp(known, name) == 0;
     }
-    return right;
+    r->metric = name;
+    lt_fail_if(cx, !found, LT_ERR_USAGE, "metric: '%s' is not one of %s, which objective %s has", name, list.data ? list.data : "",
+               r->objective->is.name);
+    lt_str_free(&list);
+    return lt_fail_if(cx, (r->o->metric || r->o->keep_best) && !r->o->valid, LT_ERR_USAGE,
+                      "%s: rows to validate with are expected (valid)", r->o->keep_best ? "keep-best" : "metric");
 }
 
-static int64_t right_ones(lt_ctx *cx, const lt_run *r, const lt_minibatch *b)
+/* The summed loss of a batch, and its judgement. */
+static bool look(lt_ctx *cx, lt_run *r, lt_judge *j, const lt_minibatch *b, double by_sequences, double *loss)
 {
-    lt_tensor *y = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), b->batch.seqs);
-    return y ? r->objective->right(cx, r, &r->valid, b, y) : 0;
+    lt_tensor *hidden = NULL, *sum = NULL;
+    if (r->o->cache_batch) return lt_cached_batch(cx, r, b, 1, false, loss);
+    if (r->distill || r->objective->also) {
+        if (!r->distill || lt_tape_begin(cx)) sum = lt_batch_loss(cx, r, &r->valid, b, 1, by_sequences);
+        if (sum) *loss += lt_number(sum);
+        lt_tape_end(cx);
+    } else if ((hidden = lt_model_hidden(cx, r->model, &b->batch)) && (sum = r->objective->loss(cx, r, &r->valid, b, hidden, 1))) {
+        *loss += lt_number(sum);
+    }
+    if (!sum || r->objective->judged == LT_JUDGED_NOT || !b->counted) return sum != NULL;
+    return lt_judge_batch(cx, r, j, b, hidden ? hidden : lt_model_hidden(cx, r->model, &b->batch));
 }
 
-bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
+static bool look_at_all(lt_ctx *cx, lt_run *r, lt_judge *j, double *loss, int64_t *counted)
 {
-    const bool tells = r->objective->right != NULL;
-    double loss = 0;
-    int64_t counted = 0, right = 0;
     for (int64_t begin = 0, end; begin < r->valid.n && lt_ok(cx); begin = end) {
         lt_scope scope = lt_open(cx, NULL);
         end = lt_batch_end(r, &r->valid, NULL, begin);
         int64_t *which = lt_alloc_array(cx, end - begin, sizeof *which);
         for (int64_t i = begin; which && i < end; i++) which[i - begin] = i;
         lt_minibatch b;
-        lt_tensor *sum = NULL;
-        const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), 0, &b) && (b.counted || r->distill || r->objective->also);
-        const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
-        if (there && r->o->cache_batch && lt_cached_batch(cx, r, &b, 1, false, &loss)) counted += own;
-        if (there && !r->o->cache_batch && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
-        if (sum) loss += lt_number(sum);
-        if (sum) counted += own;
-        lt_tape_end(cx);
-        if (sum) {
-            if (tells) right += right_ones(cx, r, &b);
+        if (which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), 0, &b) &&
+            (b.counted || r->distill || r->objective->also)) {
+            const int64_t sequences = b.batch.seqs->n, own = b.counted ? b.counted : sequences;
+            if (look(cx, r, j, &b, (double)own / (double)sequences, loss)) *counted += own;
         }
         lt_end(cx, scope);
     }
+    return lt_ok(cx);
+}
+
+bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
+{
+    lt_judge j = {0};
+    lt_metric metric[1 + LT_JUDGE_MOST];
+    double loss = 0;
+    int64_t counted = 0;
+    int n = 0;
+    if (look_at_all(cx, r, &j, &loss, &counted)) {
+        metric[0] = (lt_metric){"loss", counted ? loss / (double)counted : 0};
+        n = 1 + lt_judge_metrics(cx, r, &j, metric + 1);
+    }
+    lt_judge_free(&j);
     if (!lt_ok(cx)) return false;
-    result->valid_loss = counted ? loss / (double)counted : 0;
-    const bool better = result->valid_loss < r->place.best;
-    if (better) r->place.best = result->valid_loss;
+    result->valid_loss = metric[0].value;
+    double value = NAN; /* of what decides: the less the better; never better where it is not defined */
+    for (int i = 0; i < n; i++)
+        if (strcmp(metric[i].name, r->metric) == 0) value = lt_judge_less(r->metric) ? metric[i].value : -metric[i].value;
+    const bool better = value < r->place.best;
+    if (better) r->place.best = value;
+    if (better) r->place.best_step = r->place.step;
     r->place.worse = better ? 0 : r->place.worse + 1;
-    return lt_log_valid(cx, log, r->place.step, result->valid_loss, tells && counted ? (double)right / (double)counted : NAN);
+    return lt_log_valid(cx, log, r->place.step, metric, n) && (!better || !r->o->keep_best || lt_checkpoint_keep_best(cx, r));
 }

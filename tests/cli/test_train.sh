@@ -75,7 +75,7 @@ run train --steps 3 --freeze . -o "$T/none"
 like "$rc $err" "^2 .*leaves no parameter" "nothing to train"
 
 train --steps 4 --valid "$T/rows.tsv" --every 2 --log "$T/valid.log" -o "$T/valid" >/dev/null
-is "$(grep -c '"valid":{"loss":[0-9.e-]*,"accuracy":[0-9.]*}' "$T/valid.log")" 2 "validations are in the log"
+is "$(grep -c '"valid":{"loss":[0-9.e-]*,"accuracy":[0-9.]*,"f1_macro":[0-9.]*,"mcc":-\?[0-9.]*}' "$T/valid.log")" 2 "validations are in the log"
 
 for i in $(seq 12); do echo '{"ids": [2, 5, 6, 7, 3], "labels": [-100, 8, -100, 9, -100]}'; done >"$T/labels.jsonl"
 run lathe train "$M" --init random --objective labels --data "$T/labels.jsonl" --steps 3 --no-shuffle --dropout 0 -o "$T/labelled" --quiet

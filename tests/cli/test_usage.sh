@@ -102,8 +102,8 @@ run lathe eval
 like "$rc $err" "^2 .*expected --run RUN" "eval: nothing to do"
 run lathe eval --run x
 like "$rc $err" "^2 .*--qrels is missing" "eval: half of a pair"
-run lathe eval m --data x --task answer
-like "$rc $err" "^2 .*--task answer: this build" "eval: a task that is not there is refused by name"
+run lathe eval m --data x --task anser
+like "$rc $err" "^2 .*--task.*anser.*did you mean answer" "eval: a task that is not there is refused by name"
 run lathe eval --data x --task sts
 like "$rc $err" "^2 .*expected a MODEL" "eval: no model"
 run lathe bench m f --prefill packed

@@ -30,6 +30,11 @@ for how in 0 1 2 3 4 5; do
     printf '%s{"step":1,"loss":2.5,"lr":1e-5,"tokens":10,"tokens_per_s":5}\n{"step":1,"valid":{"loss":3,"accuracy":null}}\n{"step":7,"loss":-1e9}' $how >"$out/plot/$how"
 done
 
+# Metrics: the first byte says where the two sides are cut apart.
+mkdir -p "$out/task"
+printf '\200B-PER I-PER O S-LOC E-X B-X I-PER I-PER O O E-X B' >"$out/task/tags"
+printf '\200The  cat, a dog!\xc2\xa0cat the DOG' >"$out/task/answers"
+
 # Rows: the first byte names the reader, in the order of the list in fuzz_rows.c.
 mkdir -p "$out/rows"
 texts=(

@@ -161,21 +161,6 @@ static bool fits(lt_ctx *cx, lt_run *r)
            (!o->balance || balance(cx, r));
 }
 
-/* Sequences of which every label is decided as it should be. */
-static int64_t right(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
-{
-    if (!e->multi) return lt_right_by_label(r, e, b, y);
-    const lt_tensor *want = wanted(cx, e, b, y);
-    int64_t n = 0;
-    for (int64_t i = 0; want && i < y->shape[0]; i++) {
-        const float *x = (const float *)y->data + i * y->shape[1], *w = (const float *)want->data + i * y->shape[1];
-        bool all = true;
-        for (int64_t j = 0; j < y->shape[1]; j++) all = all && (x[j] > 0) == (w[j] > 0);
-        n += all;
-    }
-    return n;
-}
-
 const lt_objective_kind lt_objective_classify = {
     .is = {"objective", "classify", "a label for each sequence, or several", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "classify",
@@ -184,6 +169,6 @@ const lt_objective_kind lt_objective_classify = {
     .smooths = true,
     .target = target,
     .loss = loss,
-    .right = right,
     .names = true,
+    .judged = LT_JUDGED_LABELS,
 };

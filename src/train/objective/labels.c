@@ -84,4 +84,5 @@ const lt_objective_kind lt_objective_labels = {
     .target = target,
     .loss = lt_loss_of_tokens,
     .smooths = true,
+    .judged = LT_JUDGED_TOKENS,
 };

@@ -51,4 +51,5 @@ const lt_objective_kind lt_objective_mlm = {
     .target = lt_mask_batch,
     .loss = lt_loss_of_tokens,
     .smooths = true,
+    .judged = LT_JUDGED_TOKENS,
 };

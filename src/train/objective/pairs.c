@@ -31,10 +31,10 @@ static lt_tensor *loss_beside(lt_ctx *cx, const lt_run *r, const lt_examples *e,
     return label ? lt_cross_entropy(cx, lt_model_also(cx, r->model, hidden, b->batch.seqs), label, factor) : NULL;
 }
 
-#define ALONE .head = "nsp", .pairs = true, .block = take_pair, .target = target, .loss = loss_alone
+#define ALONE .head = "nsp", .pairs = true, .block = take_pair, .target = target, .loss = loss_alone, .judged = LT_JUDGED_LABELS
 #define BESIDE                                                                                                                                                 \
     .head = "pretraining", .pairs = true, .block = lt_mask_block, .prepare = lt_mask_prepare, .target = lt_mask_batch, .loss = lt_loss_of_tokens,              \
-    .also = loss_beside
+    .also = loss_beside, .judged = LT_JUDGED_TOKENS
 
 const lt_objective_kind lt_objective_nsp = {
     .is = {"objective", "nsp", "whether one text follows another, or is of another document", "Devlin et al. 2019, arXiv 1810.04805"},

@@ -43,4 +43,5 @@ const lt_objective_kind lt_objective_regress = {
     .target = target,
     .loss = loss,
     .outputs = 1,
+    .judged = LT_JUDGED_NUMBERS,
 };

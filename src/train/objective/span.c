@@ -256,6 +256,7 @@ const lt_objective_kind lt_objective_span = {
     .target = target,
     .loss = loss,
     .right = right,
+    .judged = LT_JUDGED_RIGHT,
     .outputs = 2,
     .longest = LONGEST,
 };

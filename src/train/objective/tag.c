@@ -1,4 +1,5 @@
 /* Tagging: a label for each word, learned at the word's first token. Words are tokenised one by one, so their borders are known. */
+#include "task/words.h"
 #include "train/objective/objective.h"
 
 #include <inttypes.h>
@@ -17,15 +18,9 @@ static void push(growing *g, int32_t id, int32_t label)
     g->labels[g->n++] = label;
 }
 
-/* Byte-level tokenizers mark words by the blank before them. */
 static bool put_word(lt_ctx *cx, const lt_run *r, const char *word, size_t size, int32_t label, growing *g)
 {
-    const bool blank = g->n > 1 && strcmp(lt_tokenizer_about(r->tokenizer)->kind, "bpe") == 0;
-    char *text = lt_alloc(cx, size + 1);
-    if (!text) return false;
-    text[0] = ' ';
-    memcpy(text + 1, word, size);
-    lt_encoding *c = lt_encode(cx, r->tokenizer, blank ? text : word, size + blank, NULL, 0, &(lt_encode_options){.no_special = true});
+    const lt_encoding *c = lt_encode_word(cx, r->tokenizer, word, size, g->n <= 1);
     for (int32_t i = 0; c && i < c->n; i++) push(g, c->ids[i], i ? -100 : label);
     return c != NULL;
 }
@@ -71,11 +66,6 @@ static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibat
     return true;
 }
 
-static int64_t right(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
-{
-    return lt_right_by_label(r, e, b, y);
-}
-
 const lt_objective_kind lt_objective_tag = {
     .is = {"objective", "tag", "a tag for each word, at its first token", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "tag",
@@ -83,6 +73,6 @@ const lt_objective_kind lt_objective_tag = {
     .target = target,
     .loss = lt_loss_of_tokens,
     .smooths = true,
-    .right = right,
     .names = true,
+    .judged = LT_JUDGED_TAGS,
 };
