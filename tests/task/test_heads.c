@@ -243,6 +243,7 @@ static void links(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_in_any_cut), cmocka_unit_test(giving_up), cmocka_unit_test(no_memory),
         cmocka_unit_test(wrong_heads),     cmocka_unit_test(links),

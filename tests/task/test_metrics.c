@@ -232,6 +232,7 @@ static void correlations(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(single_labels),    cmocka_unit_test(edges_of_labels), cmocka_unit_test(several_labels),
         cmocka_unit_test(numbers_of_texts), cmocka_unit_test(schemes),         cmocka_unit_test(many_types),
