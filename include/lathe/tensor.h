@@ -87,8 +87,14 @@ lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling h
 typedef struct lt_drop { /* one site */
     double p;
     uint32_t key[2], step, site;
+    const uint32_t *row; /* numbers of the rows of what it acts on, `rows` of them; of attention: of its queries. NULL: 0, 1, 2 … */
+    int64_t rows;
 } lt_drop;
 void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step);
+void lt_dropout_batch(lt_ctx *cx, int i); /* the step's i-th batch begins: its sites have numbers of their own, whatever earlier ones used */
+/* Where a batch is a part of a larger one: from here on, what has n rows has rows number row[0] … row[n-1] of the whole, and is dropped as there. Kept by
+ * reference. NULL: all of it is here. */
+void lt_dropout_rows(lt_ctx *cx, int64_t n, const uint32_t *row);
 void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
@@ -160,6 +166,10 @@ int lt_tape_size(const lt_ctx *cx);
 const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
 /* Adds d(Σ dy · y)/d(leaf) to every leaf behind y. dy NULL: ones. May be called several times on one tape. */
 bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy);
+/* Until the tape ends, backward calls fn after each node, on the context's own thread, with the node's number: what it read has all that this node
+ * gives it. */
+typedef void lt_backward_fn(void *arg, int node);
+void lt_backward_watch(lt_ctx *cx, lt_backward_fn *fn, void *arg);
 /* x itself, to what follows a constant: gradients stop here. */
 lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x);
 

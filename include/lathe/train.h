@@ -18,6 +18,7 @@ typedef struct lt_train_step { /* one line of the log */
     double lr, grad_norm;      /* grad_norm: before clipping */
     int64_t tokens;
     double seconds;
+    double balance;            /* of several workers: what the costliest part of the batch costs over the mean; 0: one worker alone */
 } lt_train_step;
 
 typedef struct lt_train_options {
@@ -51,6 +52,7 @@ typedef struct lt_train_options {
     int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
+    const char *dist;           /* "mpi": this process is one of several that train one model; NULL, "none": it is alone */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 
@@ -58,6 +60,7 @@ typedef struct lt_train_result {
     int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
     bool finished_before;             /* there was nothing left to do */
+    int worker, workers;              /* which of how many processes this is; worker 0 writes, and reports errors of all */
 } lt_train_result;
 
 typedef void lt_train_report_fn(void *arg, const lt_train_step *step);

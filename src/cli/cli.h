@@ -15,6 +15,7 @@ typedef struct lt_cli { /* one run of one verb */
     lt_ctx *cx;
     lt_print out; /* results: standard output, or the file of -o */
     lt_term term; /* progress */
+    bool silent;  /* another process at the same work reports what went wrong */
 } lt_cli;
 
 typedef enum {

@@ -113,8 +113,11 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    o.dist = lt_arg_text(a, "dist");
     lt_train_result r;
-    return lt_train(cli->cx, &o, show, cli, &r) && put_result(cli, &r);
+    const bool good = lt_train(cli->cx, &o, show, cli, &r);
+    cli->silent = r.worker > 0;
+    return good && (cli->silent || put_result(cli, &r));
 }
 
 static bool run(lt_cli *cli) { return run_with(cli, false); }
@@ -150,7 +153,8 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"patience", 0, LT_OPT_INT, "N", "validations without a better loss before the run ends; 0: never", "0", NULL, 0, 1e9}, \
     {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"}, \
     {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12}, \
-    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}
+    {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}, \
+    {"dist", 0, LT_OPT_CHOICE, NULL, "mpi: this process is one of those that mpirun started, each of which takes its share of every batch", "none", "none|mpi"}
 
 static const lt_opt options[] = {
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag (see lathe list objective)"},

@@ -22,6 +22,8 @@ struct tape {
     lt_tensor **slot; /* gradients of outputs while backward runs; slot[0] is not used */
     int slots;
     room *idle;
+    lt_backward_fn *watch; /* NULL: nobody */
+    void *watch_arg;
 };
 
 static void tape_free(void *p)
@@ -50,6 +52,7 @@ bool lt_tape_begin(lt_ctx *cx)
         cx->tape_free = tape_free;
     }
     t->n = 0;
+    t->watch = NULL;
     t->scope = lt_open(cx, NULL);
     cx->recording = true;
     return true;
@@ -297,6 +300,14 @@ static bool seed(lt_ctx *cx, lt_tensor *y, const lt_tensor *dy)
     return true;
 }
 
+void lt_backward_watch(lt_ctx *cx, lt_backward_fn *fn, void *arg)
+{
+    struct tape *t = cx->tape;
+    if (!t || !cx->recording) return;
+    t->watch = fn;
+    t->watch_arg = arg;
+}
+
 bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
 {
     struct tape *t = cx->tape;
@@ -318,6 +329,7 @@ bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
         lt_tensor *g = t->slot[i];
         if (g && done) done = step_back(cx, &t->node[i - 1], g);
         if (g) release(cx, g);
+        if (t->watch && done) t->watch(t->watch_arg, i);
     }
     cx->recording = true;
     return done;

@@ -1,5 +1,5 @@
 /* The loop: read the examples, open the model, then step after step; between steps the log, validations and checkpoints. */
-#include "train/train.h"
+#include "train/dist/dist.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,21 +12,29 @@ const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
 /* ---- the run ---- */
 
+/* By the first worker, whose weights are those of all. */
+static bool keep(lt_ctx *cx, lt_run *r, bool last)
+{
+    const bool good = lt_dist_same_weights(cx, r) && (r->dist->rank > 0 || lt_checkpoint_save(cx, r, last));
+    return lt_dist_agree(cx, r->dist, good);
+}
+
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
     bool ended = false;
     while (r->place.step < r->steps && !ended) {
         lt_train_step s;
-        if (!lt_ok(cx) || !lt_take_step(cx, r, &s) || !lt_log_step(cx, log, &s)) return false;
+        const bool good = lt_take_step(cx, r, &s) && lt_log_step(cx, log, &s);
+        if (!lt_dist_agree(cx, r->dist, good)) return false;
         result->loss = s.loss;
-        if (report) report(arg, &s);
+        if (report && r->dist->rank == 0) report(arg, &s);
         const bool last = r->place.step == r->steps;
-        if (o->valid && (last || (o->every && r->place.step % o->every == 0)) && !lt_validate(cx, r, log, result)) return false;
+        if (o->valid && (last || (o->every && r->place.step % o->every == 0)) && !lt_dist_agree(cx, r->dist, lt_validate(cx, r, log, result))) return false;
         ended = o->patience && r->place.worse >= o->patience;
-        if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
+        if (o->save_every && r->place.step % o->save_every == 0 && !keep(cx, r, false)) return false;
     }
-    return lt_checkpoint_save(cx, r, true);
+    return keep(cx, r, true);
 }
 
 static bool count_steps(lt_ctx *cx, lt_run *r)
@@ -140,29 +148,35 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     }
     r->model = lt_model_open(cx, folder ? folder : o->model, &m);
     r->kn = lt_kernels_of(cx, LT_F32);
-    return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r);
+    return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r) && lt_reducer_open(cx, r);
+}
+
+/* All that only reads. *from: the checkpoint to go on from; NULL: none. */
+static bool prepare(lt_ctx *cx, lt_run *r, char **from, bool *finished)
+{
+    const lt_train_options *o = r->o;
+    if (!find_slots(cx, r)) return false;
+    if (o->resume) *from = lt_checkpoint_find(cx, o->out, finished);
+    if (*finished || !lt_ok(cx)) return lt_ok(cx);
+    const lt_model_info *about = lt_model_inspect(cx, o->model);
+    r->place.best = INFINITY;
+    return (!o->teacher || lt_distill_open(cx, r)) && about && read_data(cx, r, about) && open_model(cx, r, *from) && count_steps(cx, r) &&
+           (!*from || lt_checkpoint_load(cx, r, *from));
 }
 
 static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
-    bool finished = false;
-    if (!find_slots(cx, r)) return false;
-    char *from = o->resume ? lt_checkpoint_find(cx, o->out, &finished) : NULL;
-    if (finished || !lt_ok(cx)) {
-        result->finished_before = finished;
-        return lt_ok(cx);
-    }
-    const lt_model_info *about = lt_model_inspect(cx, o->model);
-    r->place.best = INFINITY;
-    if (o->teacher && !lt_distill_open(cx, r)) return false;
-    if (!about || !read_data(cx, r, about) || !open_model(cx, r, from) || !count_steps(cx, r) || !lt_checkpoint_begin(cx, o->out, from != NULL)) return false;
-    if (from && !lt_checkpoint_load(cx, r, from)) return false;
+    const bool writes = r->dist->rank == 0;
+    char *from = NULL;
+    if (!lt_dist_agree(cx, r->dist, prepare(cx, r, &from, &result->finished_before))) return false;
+    if (!lt_dist_same(cx, r->dist, result->finished_before ? -1 : r->place.step, "what stands in OUT")) return false;
+    if (result->finished_before) return true;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
-    lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
-    lt_progress_begin(cx, "training", "steps", r->steps);
-    bool good = log && loop(cx, r, log, report, arg, result);
+    lt_log *log = !writes || lt_checkpoint_begin(cx, o->out, from != NULL) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
+    if (writes) lt_progress_begin(cx, "training", "steps", r->steps);
+    bool good = lt_dist_agree(cx, r->dist, log != NULL) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
     result->steps = r->place.step;
@@ -172,12 +186,17 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
 bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     lt_train_result unused;
-    lt_run r = {.o = o, .order_epoch = -1};
+    lt_dist dist = {.size = 1};
+    lt_run r = {.o = o, .order_epoch = -1, .dist = &dist};
     if (!result) result = &unused;
     *result = (lt_train_result){.valid_loss = NAN};
     lt_scope scope = lt_open(cx, NULL);
-    const bool good = lt_ok(cx) && train(cx, &r, report, arg, result);
+    bool good = lt_ok(cx) && lt_dist_open(cx, &dist, o->dist);
+    result->worker = dist.rank;
+    result->workers = dist.size;
+    good = good && train(cx, &r, report, arg, result);
     lt_end(cx, scope);
+    lt_reducer_close(&r);
     lt_params_free(&r);
     lt_free(r.order);
     lt_distill_close(r.distill);
@@ -185,5 +204,6 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_tokenizer_free(r.tokenizer);
     lt_examples_free(&r.train);
     lt_examples_free(&r.valid);
+    lt_dist_close(&dist);
     return good;
 }

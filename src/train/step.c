@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/train.h"
+#include "train/dist/dist.h"
 
 double lt_number(const lt_tensor *t) { return t->dtype == LT_F64 ? *(double *)t->data : (double)*(float *)t->data; }
 
@@ -30,28 +30,55 @@ static void clear(const lt_run *r, lt_trained *t)
     t->grad.reached = false;
 }
 
-static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
+typedef struct batches { /* of one step, scoped */
+    lt_minibatch *whole, *mine; /* mine: this worker's part; all, where it is alone */
+    int n;
+    int64_t counted, sequences;
+} batches;
+
+static bool take_batches(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
 {
-    const int batches = r->o->accumulate > 1 ? r->o->accumulate : 1;
-    lt_minibatch *b = lt_alloc_array(cx, batches, sizeof *b);
-    int64_t counted = 0, sequences = 0;
-    for (int i = 0; b && i < batches; i++) {
-        if (!lt_next_batch(cx, r, &b[i])) return false;
-        counted += b[i].counted;
-        sequences += b[i].batch.seqs->n;
-        s->tokens += lt_seqs_rows(b[i].batch.seqs);
+    b->n = r->o->accumulate > 1 ? r->o->accumulate : 1;
+    b->whole = lt_alloc_array(cx, b->n, sizeof *b->whole);
+    b->mine = lt_alloc_array(cx, b->n, sizeof *b->mine);
+    double balance = 0;
+    for (int i = 0; b->whole && b->mine && i < b->n; i++) {
+        if (!lt_next_batch(cx, r, &b->whole[i]) || !lt_dist_deal(cx, r, &r->train, &b->whole[i], &b->mine[i], &balance)) return false;
+        b->counted += b->whole[i].counted;
+        b->sequences += b->whole[i].batch.seqs->n;
+        s->tokens += lt_seqs_rows(b->whole[i].batch.seqs);
     }
-    for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
-    for (int i = 0; b && i < batches; i++) {
-        if (b[i].counted == 0 && !r->distill) continue;
+    s->balance = balance / b->n;
+    return b->whole && b->mine;
+}
+
+static bool has_loss(const lt_run *r, const lt_minibatch *b) { return b->batch.seqs->n > 0 && (b->counted > 0 || r->distill); }
+
+static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
+{
+    int last = b->n - 1;
+    while (last >= 0 && !has_loss(r, &b->mine[last])) last--;
+    for (int i = 0; i <= last; i++) {
+        if (!has_loss(r, &b->mine[i])) continue;
         if (!lt_tape_begin(cx)) return false;
-        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], 1 / (double)counted, 1 / (double)sequences);
+        lt_dropout_batch(cx, i);
+        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b->mine[i], 1 / (double)b->counted, 1 / (double)b->sequences);
+        if (loss && i == last) lt_reduce_watch(cx, r);
         const bool good = loss && lt_backward(cx, loss, NULL);
         if (good) s->loss += lt_number(loss);
         lt_tape_end(cx);
         if (!good) return false;
     }
-    return b != NULL;
+    return true;
+}
+
+/* Of all workers; each has the same sums in the end, and fails where one does. */
+static bool gradients(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
+{
+    for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
+    bool good = lt_ok(cx) && take_batches(cx, r, b, s) && compute(cx, r, b, s);
+    good = lt_reduce_finish(cx, r) && good;
+    return lt_dist_agree(cx, r->dist, good) && lt_dist_sum(cx, r->dist, &s->loss, 1);
 }
 
 /* ---- pieces of parameters, for all threads ---- */
@@ -125,7 +152,8 @@ bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     const int64_t step = r->place.step;
     lt_dropout_on(cx, r->o->seed, (uint32_t)step);
     *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r->schedule, r->o->lr, step, r->o->warmup, r->steps)};
-    bool good = gradients(cx, r, s);
+    batches b = {0};
+    bool good = gradients(cx, r, &b, s);
     lt_dropout_off(cx);
     lt_end(cx, scope);
     if (!good) return false;

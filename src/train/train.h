@@ -35,6 +35,9 @@ typedef struct lt_minibatch { /* scoped */
     const int32_t *labels;   /* [tokens]; NULL: none */
     const int64_t *example;  /* [sequences] */
     int64_t counted;         /* targets */
+    /* Of a part of a larger batch: numbers there of its tokens, and of the rows that the head sees; NULL: this is all of it. */
+    const uint32_t *token_row, *output_row;
+    int64_t outputs;
 } lt_minibatch;
 
 /* ---- the slots ---- */
@@ -112,6 +115,8 @@ struct lt_run {
     int64_t steps;      /* of the entire run */
     int64_t *order;     /* examples of this epoch */
     int64_t order_epoch;
+    struct lt_dist *dist;       /* this worker among its like */
+    struct lt_reducer *reducer; /* NULL: it is alone */
 };
 
 /* data.c: all rows of files as examples. */
