@@ -57,8 +57,8 @@ static int work(lt_cli *cli, bool (*run)(lt_cli *), const char *path)
     good = lt_print_close(&cli->out, good) && good;
     lt_term_clear(&cli->term);
     if (good || cli->out.closed) return 0;
+    if (cli->silent) return 0; /* an exit status would end the other before its message is out */
     if (lt_stopped_by) return 128 + lt_stopped_by;
-    if (cli->silent) return lt_ctx_status(cli->cx) == LT_ERR_USAGE ? 2 : 1;
     if (lt_ctx_status(cli->cx) == LT_ERR_USAGE) return wrong(cli->verb, lt_ctx_error(cli->cx));
     complain(cli->verb, lt_ctx_error(cli->cx));
     return 1;

@@ -204,6 +204,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_tokenizer_free(r.tokenizer);
     lt_examples_free(&r.train);
     lt_examples_free(&r.valid);
+    if (dist.broken) result->worker = 0; /* the others may not know what this one does */
     lt_dist_close(&dist);
     return good;
 }
