@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs with apt what is missing to build lathe (`build`), to run its tests too (`check`), its demo (`demo`), or to train with several
-# processes (`mpi`: Open MPI, which a build takes in if it is there). Each need
-# is probed, not looked up in a package list, so that libraries from elsewhere count; where nothing is missing nothing is done.
+# processes (`mpi`: Open MPI, which a build takes in if it is there). Each need is probed, not looked up in a package list, so that
+# libraries from elsewhere count; where nothing is missing nothing is done.
 set -u
 goal=${1:-build}
 missing=()

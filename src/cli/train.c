@@ -113,6 +113,7 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    o.spike = lt_arg_num(a, "spike");
     o.dist = lt_arg_text(a, "dist");
     lt_train_result r;
     const bool good = lt_train(cli->cx, &o, show, cli, &r);
@@ -154,6 +155,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"log", 0, LT_OPT_FILE, "FILE", "JSON lines: loss, rate, gradient norm and tokens of each step; metrics of each validation"}, \
     {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12}, \
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}, \
+    {"spike", 0, LT_OPT_NUM, "X", "a loss more than X times the median of the last 100 ends the run, naming its rows; 0: none does", "0", NULL, 0, 1e12}, \
     {"dist", 0, LT_OPT_CHOICE, NULL, "mpi: this process is one of those that mpirun started, each of which takes its share of every batch", "none", "none|mpi"}
 
 static const lt_opt options[] = {

@@ -31,6 +31,11 @@ static bool write_place(lt_ctx *cx, const lt_run *r, const char *folder, bool fi
     lt_str_printf(&s, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"next\":%" PRId64 ",\"worse\":%" PRId64 ",\"best\":", p->step, p->epoch, p->next, p->worse);
     if (isfinite(p->best)) lt_json_put_double(&s, p->best);
     else lt_str_puts(&s, "null");
+    for (int i = 0; i < p->recents; i++) {
+        lt_str_puts(&s, i ? "," : ",\"recent\":[");
+        lt_json_put_double(&s, p->recent[i]);
+    }
+    if (p->recents) lt_str_puts(&s, "]");
     lt_str_printf(&s, ",\"steps\":%" PRId64 ",\"finished\":%s}\n", r->steps, finished ? "true" : "false");
     bool good = write_text(cx, folder, place_file, &s);
     lt_str_free(&s);
@@ -112,7 +117,7 @@ static bool is_ours(lt_ctx *cx, const char *out, bool *empty)
     DIR *d = opendir(out);
     *empty = d != NULL;
     /* A run that was killed while it wrote its mark leaves that under a temporary name. */
-    while (d && (e = readdir(d))) *empty = *empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strncmp(e->d_name, "." LT_RUN_MARK ".", sizeof LT_RUN_MARK + 1) == 0);
+    while (d && (e = readdir(d))) *empty = *empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, LT_LOCK_NAME) == 0 || strncmp(e->d_name, "." LT_RUN_MARK ".", sizeof LT_RUN_MARK + 1) == 0);
     if (d) closedir(d);
     return ours;
 }
@@ -130,7 +135,7 @@ static void forget(lt_ctx *cx, const char *out)
     if (d) closedir(d);
 }
 
-bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on)
+bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on, lt_lock *lock)
 {
     bool empty = true;
     if (mkdir(out, 0777) != 0) {
@@ -138,7 +143,7 @@ bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on)
         if (!is_ours(cx, out, &empty) && !empty)
             return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: exists, and is neither a model directory nor a run of training; not overwritten", out);
     }
-    if (!lt_ok(cx)) return false;
+    if (!lt_ok(cx) || !lt_lock_take(cx, lock, out)) return false;
     if (!go_on) forget(cx, out);
     lt_str mark = {0};
     lt_str_puts(&mark, "{\"training\":true}\n");
@@ -211,6 +216,9 @@ bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder)
     p->next = lt_json_int(lt_json_get(j, "next"), -1);
     p->worse = lt_json_int(lt_json_get(j, "worse"), 0);
     p->best = lt_json_num(lt_json_get(j, "best"), INFINITY);
+    const lt_json *recent = lt_json_get(j, "recent");
+    const int64_t recents = lt_json_size(recent) < LT_RECENT ? lt_json_size(recent) : LT_RECENT;
+    for (p->recents = 0; p->recents < recents; p->recents++) p->recent[p->recents] = lt_json_num(lt_json_at(recent, p->recents), 0);
     lt_json_free(j);
     if (p->step < 0 || p->epoch < 0 || p->next < 0 || p->next > r->train.n)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not the place of a run over these %" PRId64 " examples", path, r->train.n);

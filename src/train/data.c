@@ -162,11 +162,20 @@ bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
 {
     lt_rows *rows = lt_rows_open(cx, files, n, &(lt_rows_options){.columns = r->o->columns, .ids = r->o->ids});
     lt_row row;
+    int file = 0;
     if (!rows) return false;
+    e->file = files;
+    e->files = n;
     lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
     for (bool more = true; more && lt_ok(cx);) {
         lt_scope scope = lt_open(cx, NULL);
+        int64_t k = e->n;
         more = lt_rows_next(cx, rows, &row) && (r->objective->read(cx, r, e, &row) || lt_ok(cx));
+        while (more && file + 1 < n && strcmp(row.file, files[file]) != 0) file++;
+        for (; more && k < e->n; k++) {
+            e->at[k].line = row.line;
+            e->at[k].file = file;
+        }
         lt_progress_step(cx, lt_rows_bytes_done(rows));
         lt_end(cx, scope);
     }

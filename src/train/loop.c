@@ -164,6 +164,16 @@ static bool prepare(lt_ctx *cx, lt_run *r, char **from, bool *finished)
            (!*from || lt_checkpoint_load(cx, r, *from));
 }
 
+/* From here on OUT is this run's. Another one may have gone on there since `from` was read. */
+static bool begin(lt_ctx *cx, lt_run *r, const char *from)
+{
+    bool finished = false;
+    if (!lt_checkpoint_begin(cx, r->o->out, from != NULL, &r->lock)) return false;
+    const char *now = r->o->resume ? lt_checkpoint_find(cx, r->o->out, &finished) : NULL;
+    const bool same = !r->o->resume || (!finished && !now == !from && (!now || strcmp(now, from) == 0));
+    return lt_ok(cx) && lt_fail_if(cx, !same, LT_ERR_IO, "%s: another run has gone on there meanwhile", r->o->out);
+}
+
 static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
@@ -174,7 +184,7 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     if (result->finished_before) return true;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
-    lt_log *log = !writes || lt_checkpoint_begin(cx, o->out, from != NULL) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
+    lt_log *log = !writes || begin(cx, r, from) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
     if (writes) lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = lt_dist_agree(cx, r->dist, log != NULL) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
@@ -196,6 +206,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     result->workers = dist.size;
     good = good && train(cx, &r, report, arg, result);
     lt_end(cx, scope);
+    lt_lock_release(&r.lock);
     lt_reducer_close(&r);
     lt_params_free(&r);
     lt_free(r.order);

@@ -1,28 +1,10 @@
 /* One step: the gradients of all its batches, their norm, an update. */
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "train/dist/dist.h"
 
 double lt_number(const lt_tensor *t) { return t->dtype == LT_F64 ? *(double *)t->data : (double)*(float *)t->data; }
-
-static const char *first_not_finite(const lt_run *r, bool of_weights)
-{
-    for (int i = 0; i < r->params; i++) {
-        const lt_trained *t = &r->param[i];
-        if (!isfinite(r->kn->sum_squares(t->count, of_weights ? t->param->value.data : t->grad.data))) return t->param->name;
-    }
-    return NULL;
-}
-
-static bool not_finite(lt_ctx *cx, const lt_run *r, const char *what)
-{
-    const char *weight = first_not_finite(r, true), *gradient = weight ? NULL : first_not_finite(r, false);
-    return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": the %s is not a finite number%s%s%s; a smaller rate or clipping may help", r->place.step + 1, what,
-                      weight ? "; the first parameter that is not either: " : gradient ? "; the first gradient that is not either: of " : "",
-                      weight ? weight : gradient ? gradient : "", "");
-}
 
 static void clear(const lt_run *r, lt_trained *t)
 {
@@ -145,27 +127,34 @@ static bool sum_all(lt_ctx *cx, const lt_run *r, bool weights, double *sum)
     return good;
 }
 
+/* The gradients are there: an update, unless something is wrong with them. */
+static bool update(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
+{
+    double squares;
+    if (!sum_all(cx, r, false, &squares)) return false;
+    s->grad_norm = sqrt(squares);
+    if (!isfinite(s->loss)) return lt_blame_not_finite(cx, r, "loss", b->whole, b->n);
+    if (!isfinite(s->grad_norm)) return lt_blame_not_finite(cx, r, "gradient", b->whole, b->n);
+    if (!lt_blame_spike(cx, r, s->loss, b->whole, b->n)) return false;
+    const double limit = r->o->clip > 0 ? r->o->clip / (s->grad_norm + 1e-6) : 1; /* as PyTorch's clip_grad_norm_ */
+    const int64_t pieces = r->optimizer->whole ? r->params : count_pieces(r);
+    if (!lt_parallel(cx, pieces, update_piece, &(updating){r, s->lr, limit < 1 ? limit : 1}) || !sum_all(cx, r, true, &squares)) return false;
+    return isfinite(squares) || lt_blame_update(cx, r, b->whole, b->n);
+}
+
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
     const double start = lt_now();
     lt_scope scope = lt_open(cx, NULL);
     const int64_t step = r->place.step;
+    batches b = {0};
     lt_dropout_on(cx, r->o->seed, (uint32_t)step);
     *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r->schedule, r->o->lr, step, r->o->warmup, r->steps)};
-    batches b = {0};
     bool good = gradients(cx, r, &b, s);
     lt_dropout_off(cx);
+    good = good && update(cx, r, &b, s);
     lt_end(cx, scope);
     if (!good) return false;
-    double squares;
-    if (!sum_all(cx, r, false, &squares)) return false;
-    s->grad_norm = sqrt(squares);
-    if (!isfinite(s->loss)) return not_finite(cx, r, "loss");
-    if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
-    const double limit = r->o->clip > 0 ? r->o->clip / (s->grad_norm + 1e-6) : 1; /* as PyTorch's clip_grad_norm_ */
-    if (!lt_parallel(cx, r->optimizer->whole ? r->params : count_pieces(r), update_piece, &(updating){r, s->lr, limit < 1 ? limit : 1}) || !sum_all(cx, r, true, &squares)) return false;
-    const char *bad = isfinite(squares) ? NULL : first_not_finite(r, true);
-    if (bad) return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": parameter \"%s\" is not finite after the update; a smaller rate or clipping may help", step + 1, bad);
     r->place.step++;
     s->seconds = lt_now() - start;
     return true;

@@ -12,6 +12,8 @@ typedef struct lt_example {
     int32_t n;     /* tokens */
     int32_t label; /* of the sequence; -1: none */
     double number; /* its number; NaN: none */
+    int64_t line;  /* where its row begins, from 1; 0: not known … */
+    int32_t file;  /* … in this one of the files */
 } lt_example;
 
 typedef struct lt_examples { /* read once, whole, in file order */
@@ -22,6 +24,8 @@ typedef struct lt_examples { /* read once, whole, in file order */
     char **name; /* labels of sequences by number, owned */
     int names;
     bool open;   /* new names may be added */
+    const char *const *file; /* what was read, by reference */
+    int files;
 } lt_examples;
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number);
 int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size); /* its number; -1: not in the set, or no memory (then an error) */
@@ -90,11 +94,20 @@ const struct lt_distill_kind *lt_distill_named(const char *name);
 
 /* ---- a run ---- */
 
+enum { LT_RECENT = 100 };
 typedef struct lt_place { /* where a run stands: all that is needed to go on, beside weights and moments */
     int64_t step, epoch, next; /* steps taken; the epoch, and the next example's place in its order */
     double best;               /* loss of the best validation */
     int64_t worse;             /* validations since */
+    double recent[LT_RECENT];  /* with --spike: the last losses, oldest first */
+    int recents;
 } lt_place;
+
+typedef struct lt_lock {
+    char *path;
+    int fd; /* + 1; 0: none */
+} lt_lock;
+#define LT_LOCK_NAME ".lathe.lock"
 
 struct lt_run {
     const lt_train_options *o;
@@ -115,6 +128,7 @@ struct lt_run {
     int64_t steps;      /* of the entire run */
     int64_t *order;     /* examples of this epoch */
     int64_t order_epoch;
+    lt_lock lock;
     struct lt_dist *dist;       /* this worker among its like */
     struct lt_reducer *reducer; /* NULL: it is alone */
 };
@@ -134,10 +148,17 @@ void lt_params_free(lt_run *r);
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
+/* blame.c: false always, with an error that names the step, the rows of its batches and the parameter. */
+bool lt_blame_not_finite(lt_ctx *cx, const lt_run *r, const char *what, const lt_minibatch *b, int batches);
+bool lt_blame_update(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, int batches);
+bool lt_blame_spike(lt_ctx *cx, lt_run *r, double loss, const lt_minibatch *b, int batches); /* if it is one; else remembers the loss, true */
+/* lock.c: OUT is this run's until it ends. */
+bool lt_lock_take(lt_ctx *cx, lt_lock *lock, const char *out);
+void lt_lock_release(lt_lock *lock);
 /* checkpoint.c */
 /* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
  * one there: that can be resumed no more. A model in OUT stays until the end. */
-bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on);
+bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on, lt_lock *lock);
 bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last);
 char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished); /* folder of the newest one; NULL: none (or an error) */
 bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder);
