@@ -53,6 +53,7 @@ typedef struct lt_train_options {
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
     double spike;               /* a loss more than so many times the median of the last 100 ends the run; 0: none does */
+    const char *record;         /* a text that OUT and checkpoints keep as training.json: what the run was told; NULL: none */
     const char *dist;           /* "mpi": this process is one of several that train one model; NULL, "none": it is alone */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;

@@ -97,6 +97,8 @@ static int run_verb(const lt_verb *verb, int argc, char **argv)
     int n = lt_verb_groups(verb, groups), status;
     for (int i = 0; i < n; i++) lt_args_declare(&cli.args, groups[i].options);
     bool parsed = lt_args_parse(&cli.args, argc, argv, &error), help = parsed && lt_arg_flag(&cli.args, "help");
+    const char *config = parsed && !help && lt_arg_known(&cli.args, "config") ? lt_arg_text(&cli.args, "config") : NULL;
+    parsed = parsed && (!config || lt_args_config(&cli.args, config, &error));
     if (help || (parsed && lt_args_environment(&cli.args, &error) && check(&cli, &error)))
         status = work_in_context(&cli, help);
     else

@@ -116,7 +116,11 @@ static bool run_with(lt_cli *cli, bool taught)
     o.spike = lt_arg_num(a, "spike");
     o.dist = lt_arg_text(a, "dist");
     lt_train_result r;
+    lt_str record = {0};
+    lt_args_record(a, &record, o.batch_tokens ? "batch" : "batch-tokens");
+    o.record = record.failed ? NULL : record.data;
     const bool good = lt_train(cli->cx, &o, show, cli, &r);
+    lt_str_free(&record);
     cli->silent = r.worker > 0;
     return good && (cli->silent || put_result(cli, &r));
 }
@@ -156,6 +160,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12}, \
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}, \
     {"spike", 0, LT_OPT_NUM, "X", "a loss more than X times the median of the last 100 ends the run, naming its rows; 0: none does", "0", NULL, 0, 1e12}, \
+    {"config", 0, LT_OPT_FILE, "FILE", "options from a JSON object by their long names; OUT/training.json is one; the command line wins"}, \
     {"dist", 0, LT_OPT_CHOICE, NULL, "mpi: this process is one of those that mpirun started, each of which takes its share of every batch", "none", "none|mpi"}
 
 static const lt_opt options[] = {

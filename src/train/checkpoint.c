@@ -70,6 +70,16 @@ static bool write_moments(lt_ctx *cx, const lt_run *r, const char *folder)
     return lt_safetensors_write(cx, path, list, n, NULL);
 }
 
+static bool write_record(lt_ctx *cx, const lt_run *r, const char *folder)
+{
+    lt_str s = {0};
+    if (!r->o->record) return true;
+    lt_str_puts(&s, r->o->record);
+    const bool good = write_text(cx, folder, "training.json", &s);
+    lt_str_free(&s);
+    return good;
+}
+
 typedef struct filling {
     const lt_run *r;
     bool last;
@@ -93,6 +103,7 @@ static bool take_along(lt_ctx *cx, const char *from, const char *to)
 static bool fill(void *arg, lt_ctx *cx, const char *folder)
 {
     const filling *f = arg;
+    if (!write_record(cx, f->r, folder)) return false;
     if (f->last) return write_place(cx, f->r, folder, true) && take_along(cx, f->r->o->out, folder);
     return write_moments(cx, f->r, folder) && write_place(cx, f->r, folder, false);
 }
