@@ -117,6 +117,8 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
 /* x [m, k] · packed weights [n, k]ᵀ → [m, n], with the epilogue on registers; out NULL: a new tensor. */
 lt_tensor *lt_gemm(lt_ctx *cx, lt_tensor *x, const void *packed, int64_t n, const lt_gemm_epilogue *e, lt_tensor *out);
 
+double lt_peak_flops(lt_ctx *cx); /* operations a second that this context's threads reach with f32 products, measured: takes some milliseconds */
+
 /* The same with weights of fewer bits. lt_code_rows brings rows (f32 or bf16) into the form that the product reads, once for all that read them;
  * x itself where it is in that form. lt_product_run takes rows in either form and gives f32, or bf16 where the epilogue says so. No gradients. */
 lt_tensor *lt_code_rows(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_coding *how);

@@ -18,6 +18,7 @@ typedef struct lt_train_step { /* one line of the log */
     double lr, grad_norm;      /* grad_norm: before clipping */
     int64_t tokens;
     double seconds;
+    double flops;              /* operations of this process, counted from its matrices */
     double balance;            /* of several workers: what the costliest part of the batch costs over the mean; 0: one worker alone */
 } lt_train_step;
 
@@ -60,6 +61,8 @@ extern const lt_train_options lt_train_defaults;
 
 typedef struct lt_train_result {
     int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
+    int64_t tokens;                   /* learned from in this call … */
+    double seconds;                   /* … and how long its steps took */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
     bool finished_before;             /* there was nothing left to do */
     int worker, workers;              /* which of how many processes this is; worker 0 writes, and reports errors of all */

@@ -68,12 +68,16 @@ static int work(lt_cli *cli, bool (*run)(lt_cli *), const char *path)
 static int work_in_context(lt_cli *cli, bool help)
 {
     const lt_args *a = &cli->args;
-    cli->term.quiet = lt_arg_flag(a, "quiet") || !lt_term_is(2);
+    const bool lines = cli->verb->traits & LT_VERB_LINES, silent = lt_arg_flag(a, "quiet"), terminal = lt_term_is(2);
+    cli->term.quiet = silent || !terminal;
+    cli->term.plain = lines && !silent && !terminal;
+    if (lines) cli->term.pace = terminal ? 0.5 : 10;
+    if (lines) cli->term.next = lt_now() + cli->term.pace;
     lt_options options = {
         .threads = (int)lt_arg_int(a, "threads"),
         .memory_limit = (size_t)lt_arg_int(a, "memory-limit"),
         .isa = lt_arg_text(a, "isa"),
-        .progress = cli->term.quiet ? NULL : lt_term_progress,
+        .progress = cli->term.quiet && !cli->term.plain ? NULL : lt_term_progress,
         .progress_arg = &cli->term,
         .cancel = &lt_stopped_by,
     };

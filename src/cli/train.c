@@ -5,10 +5,34 @@
 #include <math.h>
 #include <string.h>
 
+typedef struct course { /* since the last time it was told */
+    lt_cli *cli;
+    double loss, tokens, flops, seconds;
+    int64_t steps;
+    double peak; /* 0: not measured yet */
+} course;
+
+static void note(void *arg, lt_str *line)
+{
+    course *c = arg;
+    if (c->steps == 0 || c->seconds <= 0) return;
+    if (c->peak == 0) c->peak = lt_peak_flops(c->cli->cx);
+    lt_str_printf(line, "loss %.4f  ", c->loss / (double)c->steps);
+    lt_term_amount(line, c->tokens / c->seconds, "tokens/s");
+    if (c->peak > 0) lt_str_printf(line, "  %.0f %% of peak", 100 * c->flops / c->seconds / c->peak);
+    lt_str_puts(line, "  ");
+    *c = (course){.cli = c->cli, .peak = c->peak};
+}
+
 static void show(void *arg, const lt_train_step *s)
 {
-    lt_cli *cli = arg;
-    lt_progress_step(cli->cx, s->step);
+    course *c = arg;
+    c->steps++;
+    c->loss += s->loss;
+    c->tokens += (double)s->tokens;
+    c->flops += s->flops;
+    c->seconds += s->seconds;
+    lt_progress_step(c->cli->cx, s->step);
 }
 
 static bool put_result(lt_cli *cli, const lt_train_result *r)
@@ -32,6 +56,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
         lt_str_puts(s, "}\n");
     } else {
         lt_str_printf(s, "%lld steps over %lld examples; loss %.4f", (long long)r->steps, (long long)r->examples, r->loss);
+        if (r->seconds > 0) lt_str_printf(s, ", %.0f tokens/s", (double)r->tokens / r->seconds);
         if (!isnan(r->valid_loss)) lt_str_printf(s, ", %.4f in validation", r->valid_loss);
         if (r->skipped) lt_str_printf(s, "; %lld rows were empty and left out", (long long)r->skipped);
         lt_str_puts(s, "\n");
@@ -119,7 +144,11 @@ static bool run_with(lt_cli *cli, bool taught)
     lt_str record = {0};
     lt_args_record(a, &record, o.batch_tokens ? "batch" : "batch-tokens");
     o.record = record.failed ? NULL : record.data;
-    const bool good = lt_train(cli->cx, &o, show, cli, &r);
+    course c = {.cli = cli};
+    cli->term.note = note;
+    cli->term.note_arg = &c;
+    const bool good = lt_train(cli->cx, &o, show, &c, &r);
+    cli->term.note = NULL;
     lt_str_free(&record);
     cli->silent = r.worker > 0;
     return good && (cli->silent || put_result(cli, &r));
@@ -193,13 +222,17 @@ const lt_verb lt_verb_train = {
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"
              "--save-every keeps checkpoints under OUT, each a model directory; the same command with --resume goes on from the newest one, and ends "
-             "with the weights and the log of a run that was never stopped.",
+             "with the weights and the log of a run that was never stopped.\n"
+             "--config FILE gives options as a JSON object by their long names; OUT/training.json keeps what a run was told in that form.\n"
+             "mpirun -n N lathe train … --dist mpi has N processes share each batch, so that their costs are even; its losses are those of one process. The log then "
+             "has \"balance\", what the costliest share costs over the mean.",
     .examples = "lathe train all-MiniLM-L6-v2 --objective classify --data train.tsv --valid dev.tsv --epochs 3 --lr 3e-5 -o sst2\n"
                 "lathe train bert --objective mlm --data corpus.txt --steps 10000 --warmup 500 --schedule linear --save-every 1000 --log log.jsonl -o out\n"
-                "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out",
+                "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out\n"
+                "mpirun -n 4 lathe train bert --objective mlm --data corpus.txt --epochs 1 --dist mpi --threads 1 -o out",
     .least = 1,
     .most = -1,
-    .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
+    .traits = LT_VERB_ROWS | LT_VERB_FOLDER | LT_VERB_LINES,
     .options = options,
     .run = run,
 };
@@ -218,7 +251,7 @@ const lt_verb lt_verb_distill = {
                 "lathe distill sst2 small --losses logits=0.9,objective=0.1 --temperature 2 --objective classify --data train.tsv --epochs 3 -o small-sst2",
     .least = 2,
     .most = -1,
-    .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
+    .traits = LT_VERB_ROWS | LT_VERB_FOLDER | LT_VERB_LINES,
     .options = taught_options,
     .run = run_taught,
 };

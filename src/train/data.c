@@ -1,5 +1,5 @@
 /* Examples: every row of the files, as tokens and targets, in memory. */
-#include "train/train.h"
+#include "train/dist/dist.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -166,7 +166,7 @@ bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *
     if (!rows) return false;
     e->file = files;
     e->files = n;
-    lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
+    if (r->dist->rank == 0) lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
     for (bool more = true; more && lt_ok(cx);) {
         lt_scope scope = lt_open(cx, NULL);
         int64_t k = e->n;

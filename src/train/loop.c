@@ -28,6 +28,8 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         const bool good = lt_take_step(cx, r, &s) && lt_log_step(cx, log, &s);
         if (!lt_dist_agree(cx, r->dist, good)) return false;
         result->loss = s.loss;
+        result->tokens += s.tokens;
+        result->seconds += s.seconds;
         if (report && r->dist->rank == 0) report(arg, &s);
         const bool last = r->place.step == r->steps;
         if (o->valid && (last || (o->every && r->place.step % o->every == 0)) && !lt_dist_agree(cx, r->dist, lt_validate(cx, r, log, result))) return false;

@@ -29,6 +29,7 @@ static bool take_batches(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
         b->counted += b->whole[i].counted;
         b->sequences += b->whole[i].batch.seqs->n;
         s->tokens += lt_seqs_rows(b->whole[i].batch.seqs);
+        s->flops += lt_step_flops(cx, r, &b->mine[i]);
     }
     s->balance = balance / b->n;
     return b->whole && b->mine;

@@ -148,6 +148,7 @@ void lt_params_free(lt_run *r);
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
+double lt_step_flops(lt_ctx *cx, const lt_run *r, const lt_minibatch *b); /* flops.c: of learning from a batch */
 /* blame.c: false always, with an error that names the step, the rows of its batches and the parameter. */
 bool lt_blame_not_finite(lt_ctx *cx, const lt_run *r, const char *what, const lt_minibatch *b, int batches);
 bool lt_blame_update(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, int batches);
