@@ -3,7 +3,7 @@
 #include <mpi.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
 #include "train/dist/dist.h"
 
@@ -69,21 +69,27 @@ static const char *world_poll(void *state)
     return test(state, &done);
 }
 
-/* Others may share this processor: it is given to them between looks. */
+/* Others may share this processor, the worker that is waited for among them: it is given to them between looks, and after a while for longer. */
+static void look_away(int *looks)
+{
+    if (++*looks < 200) sched_yield();
+    else nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+}
+
 static const char *world_finish(void *state)
 {
-    int done = 0;
+    int done = 0, looks = 0;
     const char *why = NULL;
-    while (!why && !(why = test(state, &done)) && !done) sched_yield();
+    while (!why && !(why = test(state, &done)) && !done) look_away(&looks);
     return why;
 }
 
 /* Small ones too are waited for that way, as a worker may be long in coming: it writes a checkpoint, say. */
 static const char *wait_for(world *w, int code, MPI_Request *request)
 {
-    int done = 0;
+    int done = 0, looks = 0;
     while (code == MPI_SUCCESS && !done)
-        if ((code = MPI_Test(request, &done, MPI_STATUS_IGNORE)) == MPI_SUCCESS && !done) sched_yield();
+        if ((code = MPI_Test(request, &done, MPI_STATUS_IGNORE)) == MPI_SUCCESS && !done) look_away(&looks);
     return told(w, code);
 }
 
