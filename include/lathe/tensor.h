@@ -87,14 +87,14 @@ lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling h
 typedef struct lt_drop { /* one site */
     double p;
     uint32_t key[2], step, site;
-    const uint32_t *row; /* numbers of the rows of what it acts on, `rows` of them; of attention: of its queries. NULL: 0, 1, 2 … */
-    int64_t rows;
+    const uint32_t *number; /* of each row of what has `numbers` rows; of attention: of its queries. NULL: 0, 1, 2 … */
+    int64_t numbers;
 } lt_drop;
 void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step);
 void lt_dropout_batch(lt_ctx *cx, int i); /* the step's i-th batch begins: its sites have numbers of their own, whatever earlier ones used */
-/* Where a batch is a part of a larger one: from here on, what has n rows has rows number row[0] … row[n-1] of the whole, and is dropped as there. Kept by
+/* Where a batch is a part of a larger one: from here on, what has n rows has rows number[0] … number[n-1] of the whole, and is dropped as there. Kept by
  * reference. NULL: all of it is here. */
-void lt_dropout_rows(lt_ctx *cx, int64_t n, const uint32_t *row);
+void lt_dropout_rows(lt_ctx *cx, int64_t n, const uint32_t *number);
 void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);

@@ -44,8 +44,8 @@ struct lt_ctx {
     bool dropping;         /* dropout is on, by random numbers of … */
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */
-    const uint32_t *drop_row;      /* numbers of the rows that are here, of a batch that is not all here … */
-    int64_t drop_rows;             /* … so many */
+    const uint32_t *drop_number;   /* numbers of the rows that are here, of a batch that is not all here … */
+    int64_t drop_numbers;          /* … so many */
 
     /* The nn room's: who is shown what passes, and the layer that runs. */
     void (*tap)(void);
