@@ -99,6 +99,9 @@ typedef struct lt_product {
     /* w [n, k] row-major. bf16: f32, rounded here; scale is not read. int8: codes -127 … 127, scale [n]. int4: codes 0 … 15, one a byte, meaning
      * scale · (code - 8); scale [n, ceil(k / group)]. */
     void (*pack)(int64_t n, int64_t k, const void *w, const float *scale, void *packed);
+    /* bf16 where rows are encoded, NULL elsewhere: encode and pack of what stands turned, f32 x [k, rows] and w [k, n], rows x_stride and w_stride apart. */
+    void (*encode_turned)(int64_t rows, int64_t k, const float *x, int64_t x_stride, lt_coded_rows *to);
+    void (*pack_turned)(int64_t n, int64_t k, const float *w, int64_t w_stride, void *packed);
     /* c[m][n] = epilogue(rows of a · w): c f32, or bf16 where the epilogue says so; bias and residual are f32. The first row is row `first` of a. */
     void (*gemm)(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                  const lt_gemm_epilogue *e);

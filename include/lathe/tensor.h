@@ -82,6 +82,10 @@ typedef enum { LT_POOL_CLS, LT_POOL_MEAN, LT_POOL_MAX, LT_POOL_MEAN_SQRT, LT_POO
  * rows of each sequence do not count (prompts). An empty sequence gives zeros. */
 lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling how, int skip);
 
+/* While it is on, products of plain matrices, forward and backward, round their operands to bf16 and add up in f32 (Kalamkar et al. 2019); all else stays
+ * as it is. Returns whether this context's kernels multiply bf16: if not, nothing changes. */
+bool lt_compute_bf16(lt_ctx *cx, bool on);
+
 /* Dropout: while it is on, lt_dropout lets each element be zero with probability p and scales the others; else it gives x itself. Each call is a site
  * of its own; the same seed and step give the same masks, whatever the threads. Attention's acts on probabilities. */
 typedef struct lt_drop { /* one site */
@@ -99,6 +103,16 @@ void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
 
+typedef struct lt_bias_grad { /* how a bias goes back to what it was made of. `arg` is the sequence's */
+    lt_tensor *table;       /* what was learned */
+    size_t (*room)(const void *arg, int64_t nq, int64_t nk); /* bytes of one head's share of the table's gradient, which is cleared first */
+    /* ds [nq, nk]: of what was added to the scores of queries q0 …, times the scores' scale. Adds to dq [nq, dim], dk [nk, dim] and the share; each may
+     * be NULL. */
+    void (*back)(const void *arg, int64_t head, int64_t q0, int64_t nq, int64_t nk, const void *ds, void *dq, int64_t dq_stride, void *dk, int64_t dk_stride,
+                 void *share);
+    void (*add)(const void *arg, int64_t nq, int64_t nk, const void *share, void *dtable); /* heads in order, sequence after sequence */
+} lt_bias_grad;
+
 typedef struct lt_attend_spec { /* what attention is to do, as data */
     const lt_seqs *q, *k;   /* ragged lengths of queries and keys; k NULL: as q */
     int heads, kv_heads;    /* kv_heads 0: as heads; a divisor of heads: grouped-query */
@@ -108,6 +122,7 @@ typedef struct lt_attend_spec { /* what attention is to do, as data */
     lt_bias_fn *bias;       /* added to the scaled scores; sequence i gets bias_arg + i * bias_arg_size */
     const void *bias_arg;
     size_t bias_arg_size;
+    const lt_bias_grad *bias_grad; /* NULL: the bias is a constant */
     lt_drop drop;           /* of probabilities */
 } lt_attend_spec;
 /* q [queries, heads·dim], k and v [keys, kv_heads·dim] (row strides free) → [queries, heads·dim]. Softmax attention within
@@ -162,16 +177,24 @@ struct lt_node {
 };
 bool lt_tape_begin(lt_ctx *cx);
 void lt_tape_end(lt_ctx *cx); /* forgets the nodes; what scopes held back is freed by the scope that was open at begin */
-bool lt_recording(const lt_ctx *cx);
+bool lt_recording(const lt_ctx *cx); /* or as if: see lt_recompute */
 bool lt_differentiated(const lt_tensor *t); /* a leaf with `grad`, or made of one while a tape recorded; NULL: not */
 int lt_tape_size(const lt_ctx *cx);
 const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
+int lt_tape_first_use(const lt_ctx *cx, const lt_tensor *grad); /* the first node that reads the leaf of this gradient, or computes again what does; 0: none */
 /* Adds d(Σ dy · y)/d(leaf) to every leaf behind y. dy NULL: ones. May be called several times on one tape. */
 bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy);
 /* Until the tape ends, backward calls fn after each node, on the context's own thread, with the node's number: what it read has all that this node
  * gives it. */
 typedef void lt_backward_fn(void *arg, int node);
 void lt_backward_watch(lt_ctx *cx, lt_backward_fn *fn, void *arg);
+/* y = fn(arg, x), of which only x is kept: the backward pass computes fn again, with the same dropout, and goes back through that (Chen et al. 2016,
+ * arXiv 1604.06174). Gradients reach x and the parameters that fn reads; anything else that is differentiated has to come in through x. arg [size
+ * bytes] is copied, what it points to has to last as long as the tape. Where no tape records it is fn alone. */
+typedef lt_tensor *lt_recompute_fn(lt_ctx *cx, const void *arg, lt_tensor *x);
+lt_tensor *lt_recompute(lt_ctx *cx, lt_recompute_fn *fn, const void *arg, size_t size, lt_tensor *x);
+void lt_recompute_blocks(lt_ctx *cx, bool on); /* every block of a stack, unless something taps it */
+
 /* x itself, to what follows a constant: gradients stop here. */
 lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x);
 

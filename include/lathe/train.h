@@ -41,6 +41,8 @@ typedef struct lt_train_options {
     const char *optimizer;      /* NULL: "adamw" */
     double lr, weight_decay, beta1, beta2, eps, momentum; /* as they are: lt_train_defaults has PyTorch's */
     double clip;                /* largest global norm of the gradient; 0: none */
+    bool bf16;                  /* products round their operands to bf16 where the machine multiplies that; weights and sums stay f32 */
+    bool recompute;             /* blocks keep their inputs alone, and are computed again in the backward pass */
     double dropout;             /* overrides every dropout of the config; < 0: as the config says */
     const char *schedule;       /* NULL: "constant" */
     int64_t warmup;
@@ -64,6 +66,7 @@ typedef struct lt_train_result {
     int64_t tokens;                   /* learned from in this call … */
     double seconds;                   /* … and how long its steps took */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
+    bool bf16;                        /* that was asked for, and the machine does it */
     bool finished_before;             /* there was nothing left to do */
     int worker, workers;              /* which of how many processes this is; worker 0 writes, and reports errors of all */
 } lt_train_result;

@@ -41,6 +41,9 @@ struct lt_ctx {
     void *tape;
     void (*tape_free)(void *tape);
     bool recording;
+    bool rehearsing;       /* ops run as if it recorded, but leave no nodes, and scopes free */
+    bool computes_bf16;    /* products of plain matrices round their operands */
+    bool recomputes;       /* blocks are computed again in the backward pass */
     bool dropping;         /* dropout is on, by random numbers of … */
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */

@@ -140,6 +140,11 @@ static bool run_with(lt_cli *cli, bool taught)
     o.resume = lt_arg_given(a, "resume");
     o.spike = lt_arg_num(a, "spike");
     o.dist = lt_arg_text(a, "dist");
+    o.recompute = lt_arg_given(a, "activation-checkpointing");
+    const char *precision = lt_arg_text(a, "precision");
+    const bool either = precision && strcmp(precision, "auto") == 0; /* the best that the machine has */
+    o.bf16 = either || (precision && strcmp(precision, "bf16") == 0);
+    if (precision && !o.bf16 && strcmp(precision, "f32") != 0) return lt_usage(cli, "--precision %s: training computes in f32 or bf16", precision);
     lt_train_result r;
     lt_str record = {0};
     lt_args_record(a, &record, o.batch_tokens ? "batch" : "batch-tokens");
@@ -151,6 +156,7 @@ static bool run_with(lt_cli *cli, bool taught)
     cli->term.note = NULL;
     lt_str_free(&record);
     cli->silent = r.worker > 0;
+    if (good && o.bf16 && !r.bf16 && !either && !r.finished_before) lt_remark(cli, "this machine does not multiply bf16: computed in f32");
     return good && (cli->silent || put_result(cli, &r));
 }
 
@@ -166,7 +172,8 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"batch", 0, LT_OPT_INT, "N", "sequences of a batch (or --batch-tokens)", "32", NULL, 1, 1e6}, \
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
-    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}
+    {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
+    {"activation-checkpointing", 0, LT_OPT_FLAG, NULL, "keep only what blocks read, and compute them again in the backward pass: less memory, a third more work"}
 
 #define UPDATE_OPTIONS \
     {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"}, \

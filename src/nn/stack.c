@@ -15,6 +15,23 @@ lt_tensor *lt_tap(lt_ctx *cx, lt_tap_place place, lt_tensor *x)
     return x;
 }
 
+typedef struct running {
+    const lt_block *block;
+    const lt_seqs *s;
+} running;
+
+static lt_tensor *run_again(lt_ctx *cx, const void *arg, lt_tensor *x)
+{
+    const running *r = arg;
+    return lt_block_forward(cx, r->block, x, r->s, NULL);
+}
+
+static lt_tensor *run_block(lt_ctx *cx, const lt_block *b, lt_tensor *x, const lt_seqs *s, lt_memory *mem)
+{
+    if (!cx->recomputes || cx->tap || mem) return lt_block_forward(cx, b, x, s, mem);
+    return lt_recompute(cx, run_again, &(running){b, s}, sizeof(running), x);
+}
+
 /* Each layer's rows are moved down over its input's: two layers' rows are held at once, never more. */
 lt_tensor *lt_stack_forward(lt_ctx *cx, const lt_stack *st, const int32_t *ids, const int32_t *types, const lt_seqs *s, lt_memory **mem)
 {
@@ -24,7 +41,7 @@ lt_tensor *lt_stack_forward(lt_ctx *cx, const lt_stack *st, const int32_t *ids, 
     lt_tap(cx, LT_TAP_HIDDEN, x);
     for (int i = 0; x && i < st->layers; i++) {
         cx->tap_layer = i + 1;
-        x = lt_ok(cx) ? lt_block_forward(cx, &st->block[i], x, s, mem ? mem[i] : NULL) : NULL;
+        x = lt_ok(cx) ? run_block(cx, &st->block[i], x, s, mem ? mem[i] : NULL) : NULL;
         x = lt_tap(cx, LT_TAP_HIDDEN, lt_close(cx, scope, x));
         scope = lt_open(cx, NULL);
     }

@@ -139,6 +139,11 @@ static bool run_longest_first(lt_ctx *cx, attention *a)
 
 static const lt_op op_attend = {"attend", lt_attend_back};
 
+static lt_tensor *record(lt_ctx *cx, lt_tensor *out, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attend_spec *spec)
+{
+    return lt_record(cx, &op_attend, out, spec->bias_grad ? 4 : 3, (lt_tensor *[]){q, k, v, spec->bias_grad ? spec->bias_grad->table : NULL}, spec, sizeof *spec);
+}
+
 lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const lt_attend_spec *spec)
 {
     if (!q || !k || !v) return NULL;
@@ -154,8 +159,8 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
     if (!a.out) return NULL;
     if (q->dtype == LT_BF16 && (!a.kn->attend_bf16 || spec->dim % 2)) return lt_fail(cx, LT_ERR_UNSUPPORTED, "attend: no bf16 kernel for this machine and heads of %d", spec->dim);
     if (spec->drop.p > 0)
-        return lt_attend_dropped(cx, spec, q, k, v, a.out) ? lt_record(cx, &op_attend, a.out, 3, (lt_tensor *[]){q, k, v}, spec, sizeof *spec) : NULL;
+        return lt_attend_dropped(cx, spec, q, k, v, a.out) ? record(cx, a.out, q, k, v, spec) : NULL;
     bool small = (double)q->shape[0] * ks->longest * q->shape[1] < 1e6; /* under some 20 µs */
     if (!(small || lt_threads(cx) == 1 ? run_in_order(cx, &a) : run_longest_first(cx, &a))) return NULL;
-    return lt_record(cx, &op_attend, a.out, 3, (lt_tensor *[]){q, k, v}, spec, sizeof *spec);
+    return record(cx, a.out, q, k, v, spec);
 }

@@ -1,7 +1,7 @@
 /* The gradient of attention. Probabilities are computed again, a block of queries at a time, so no score matrix outlives its block (Dao et al.
  * 2022, section 3.1). With P the softmax of scores S = scale · Q Kᵀ + bias and dO the gradient of P V:
  * dV = Pᵀ dO, dP = dO Vᵀ, dS = scale · P (dP - Σ P dP), dQ = dS K, dK = dSᵀ Q. A thread takes one sequence's group of heads that share keys, so
- * every sum has one order. Biases are taken as constants. */
+ * every sum has one order; a bias that was learned gets a share of each, and shares are added in order. */
 #include "tensor/attend.h"
 
 #include <stdlib.h>
@@ -15,6 +15,7 @@ typedef struct back {
     lt_tensor *out;          /* not NULL: forward instead */
     int32_t *order;          /* sequences, longest first */
     int kv_heads;
+    char **share;            /* [sequences, heads] of the bias's table; NULL: not wanted */
 } back;
 
 typedef struct pieces { /* of one sequence and one head of keys, in scratch */
@@ -75,6 +76,8 @@ void lt_add_turned(const lt_kernels *kn, int64_t nk, int64_t dim, const void *x,
     kn->gemm(nk, dim, n, turned, n, packed, to, to_stride, &(lt_gemm_epilogue){.residual = to, .residual_stride = to_stride});
 }
 
+static const void *bias_arg(const lt_attend_spec *spec, int64_t seq) { return (const char *)spec->bias_arg + (size_t)seq * spec->bias_arg_size; }
+
 static void back_head(const back *b, int32_t seq, int32_t head, const pieces *s)
 {
     const lt_kernels *kn = b->kn;
@@ -91,12 +94,16 @@ static void back_head(const back *b, int32_t seq, int32_t head, const pieces *s)
         const void *used = s->p;
         if (b->dv && spec->drop.p > 0) drop_some(kn, spec, &a, first + q0, n, s->p, s->dp), used = s->dp;
         if (b->dv) lt_add_turned(kn, a.nk, a.dim, used, n, dy, b->dy->stride[0], s->turned, s->packed, lt_attend_at(b->dv, k_row, kv_col), b->dv->stride[0]);
-        if (!b->dq && !b->dk) continue;
+        if (!b->dq && !b->dk && !b->share) continue;
         kn->gemm(n, a.nk, a.dim, dy, b->dy->stride[0], s->values, s->dp, a.nk, NULL);
         if (spec->drop.p > 0) drop_some(kn, spec, &a, first + q0, n, s->dp, s->dp);
         kn->softmax_back(n, a.nk, s->p, s->dp, a.scale, s->dp);
         if (b->dq) kn->gemm(n, a.dim, a.nk, s->dp, a.nk, s->keys_by_row, lt_attend_at(b->dq, first + q0, col), b->dq->stride[0], NULL);
         if (b->dk) lt_add_turned(kn, a.nk, a.dim, s->dp, n, row(kn, a.q, q0, a.q_stride), a.q_stride, s->turned, s->packed, lt_attend_at(b->dk, k_row, kv_col), b->dk->stride[0]);
+        if (spec->bias_grad)
+            spec->bias_grad->back(bias_arg(spec, seq), head, q0, n, a.nk, s->dp, b->dq ? lt_attend_at(b->dq, first + q0, col) : NULL, b->dq ? b->dq->stride[0] : 0,
+                                  b->dk ? lt_attend_at(b->dk, k_row, kv_col) : NULL, b->dk ? b->dk->stride[0] : 0,
+                                  b->share ? b->share[seq * spec->heads + head] : NULL);
     }
 }
 
@@ -171,6 +178,32 @@ static bool put_in_order(lt_ctx *cx, back *b)
     return true;
 }
 
+static int64_t length(const lt_seqs *s, int64_t seq) { return s->offset[seq + 1] - s->offset[seq]; }
+
+static bool make_shares(lt_ctx *cx, back *b)
+{
+    const lt_attend_spec *spec = b->spec;
+    const lt_seqs *qs = spec->q, *ks = spec->k ? spec->k : qs;
+    b->share = lt_alloc_array(cx, (int64_t)qs->n * spec->heads, sizeof *b->share);
+    for (int64_t i = 0; b->share && i < (int64_t)qs->n * spec->heads; i++) {
+        const int64_t seq = i / spec->heads;
+        const size_t bytes = spec->bias_grad->room(bias_arg(spec, seq), length(qs, seq), length(ks, seq));
+        if (!(b->share[i] = lt_alloc(cx, bytes))) return false;
+        memset(b->share[i], 0, bytes);
+    }
+    return b->share != NULL;
+}
+
+static void add_shares(const back *b, lt_tensor *to)
+{
+    const lt_attend_spec *spec = b->spec;
+    const lt_seqs *qs = spec->q, *ks = spec->k ? spec->k : qs;
+    for (int64_t i = 0; i < (int64_t)qs->n * spec->heads; i++) {
+        const int64_t seq = i / spec->heads;
+        spec->bias_grad->add(bias_arg(spec, seq), length(qs, seq), length(ks, seq), b->share[i], to->data);
+    }
+}
+
 bool lt_attend_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
 {
     const lt_attend_spec *spec = node->attributes;
@@ -181,7 +214,11 @@ bool lt_attend_back(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **
     b.dq = dx[0];
     b.dk = dx[1];
     b.dv = dx[2];
-    return b.kn && put_in_order(cx, &b) && lt_parallel(cx, (int64_t)spec->q->n * b.kv_heads, back_group, &b);
+    lt_tensor *table = NULL;
+    if (node->n_in > 3 && lt_wants(node, 3) && (!(table = lt_leaf(node, 3)) && !(table = dx[3] = lt_gradient_zero(cx, node, 3)))) return false;
+    if (!b.kn || (table && !make_shares(cx, &b)) || !put_in_order(cx, &b) || !lt_parallel(cx, (int64_t)spec->q->n * b.kv_heads, back_group, &b)) return false;
+    if (table) add_shares(&b, table);
+    return true;
 }
 
 bool lt_attend_dropped(lt_ctx *cx, const lt_attend_spec *spec, const lt_tensor *q, const lt_tensor *k, const lt_tensor *v, lt_tensor *out)

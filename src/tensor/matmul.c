@@ -1,8 +1,11 @@
 /* Matrix products. Everything ends in the one packed kernel: weights that were packed at load go straight in, other operands are
- * packed into scratch first, and the bits are the same. Work is cut into tiles of rows and panels, never by thread count. */
+ * packed into scratch first, and the bits are the same. Where the context computes in bf16, the ops round what they multiply (Micikevicius et al. 2018,
+ * Kalamkar et al. 2019), and add up and store in f32. Work is cut into tiles of rows and panels, never by thread count. */
+#include "base/ctx.h"
 #include "tensor/tensor.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 typedef struct product {
     const lt_kernels *kn;
@@ -158,10 +161,27 @@ lt_tensor *lt_product_run(lt_ctx *cx, lt_product_id id, lt_tensor *x, const lt_c
 
 /* ---- both operands plain ---- */
 
+bool lt_compute_bf16(lt_ctx *cx, bool on)
+{
+    const lt_product *few = product_of(cx, LT_PRODUCT_BF16);
+    cx->computes_bf16 = on && few && few->row_bytes;
+    return few && few->row_bytes;
+}
+
+/* Row r of the left operand, column r of the right one, at k-index i: at[r * along + i * across]. One of the strides is 1. */
+typedef struct operand {
+    const void *at;
+    int64_t along, across;
+} operand;
+
+static operand as_rows(const lt_tensor *x) { return (operand){x->data, x->stride[0], 1}; }
+static operand as_columns(const lt_tensor *x) { return (operand){x->data, 1, x->stride[0]}; }
+
 typedef struct packing {
     const lt_kernels *kn;
-    int64_t n, k, stride_n, stride_k, panels; /* panels of one job */
-    const char *b;
+    const lt_product *few; /* NULL: panels of the table's own elements */
+    int64_t n, k, panels;  /* panels of one job */
+    operand b;
     char *packed;
 } packing;
 
@@ -169,80 +189,118 @@ static void pack_some(void *arg, lt_ctx *cx, int64_t i)
 {
     const packing *p = arg;
     const int64_t first = i * p->panels * p->kn->nr, n = p->n - first < p->panels * p->kn->nr ? p->n - first : p->panels * p->kn->nr;
-    p->kn->pack(n, p->k, offset(p->b, first * p->stride_n, p->kn->elem), p->stride_n, p->stride_k, (void *)offset(p->packed, first * p->k, p->kn->elem));
+    const void *b = offset(p->b.at, first * p->b.along, p->kn->elem);
+    if (!p->few)
+        p->kn->pack(n, p->k, b, p->b.along, p->b.across, (void *)offset(p->packed, first * p->k, p->kn->elem));
+    else if (p->b.across == 1)
+        p->few->pack(n, p->k, b, NULL, p->packed + (size_t)(i * p->panels) * p->few->panel_bytes(p->k));
+    else
+        p->few->pack_turned(n, p->k, b, p->b.across, p->packed + (size_t)(i * p->panels) * p->few->panel_bytes(p->k));
 }
 
-/* c [m, n] = a [m, k] · B, B's element (column j, k-index i) at j*stride_n + i*stride_k; added to what is in c where `add` says so. */
-static bool multiply_plain(lt_ctx *cx, product *g, const void *b, int64_t stride_n, int64_t stride_k, bool add)
+static char *packed_operand(lt_ctx *cx, const product *g, operand b)
 {
-    packing p = {.kn = g->kn, .n = g->n, .k = g->k, .stride_n = stride_n, .stride_k = stride_k, .b = b};
+    packing p = {.kn = g->kn, .few = g->few, .n = g->n, .k = g->k, .b = b};
     p.panels = (1 << 16) / (g->k * g->kn->nr + 1) + 1; /* some 20 µs a job */
-    lt_scope scratch = lt_open(cx, NULL);
-    g->packed = p.packed = lt_alloc(cx, lt_packed_bytes(g->kn, g->n, g->k));
-    g->e = &(lt_gemm_epilogue){.residual = add ? g->c : NULL, .residual_stride = g->c_stride};
-    const bool done = p.packed && lt_parallel(cx, (lt_panels(g->kn, g->n) + p.panels - 1) / p.panels, pack_some, &p) && multiply(cx, g);
-    lt_end(cx, scratch);
-    return done;
+    p.packed = lt_alloc(cx, g->few ? lt_product_bytes(g->kn, LT_PRODUCT_BF16, g->n, g->k) : lt_packed_bytes(g->kn, g->n, g->k));
+    return p.packed && lt_parallel(cx, (lt_panels(g->kn, g->n) + p.panels - 1) / p.panels, pack_some, &p) ? p.packed : NULL;
 }
 
 typedef struct turning {
     const lt_kernels *kn;
-    const lt_tensor *x;
-    char *y;
+    const lt_product *few;
+    operand x;
+    int64_t rows, k;
+    lt_coded_rows y;
 } turning;
 
-enum { TURN_COLS = 64 };
+enum { TURN = 64 };
 
 static void turn_some(void *arg, lt_ctx *cx, int64_t i)
 {
     const turning *t = arg;
-    const int64_t rows = t->x->shape[0], first = i * TURN_COLS, n = t->x->shape[1] - first < TURN_COLS ? t->x->shape[1] - first : TURN_COLS;
-    t->kn->transpose(rows, n, offset(t->x->data, first, t->kn->elem), t->x->stride[0], (void *)offset(t->y, first * rows, t->kn->elem), rows);
+    const int64_t first = i * TURN, n = t->rows - first < TURN ? t->rows - first : TURN;
+    const void *x = offset(t->x.at, first * t->x.along, t->kn->elem);
+    lt_coded_rows y = {.data = (char *)t->y.data + first * t->y.stride, .stride = t->y.stride};
+    static const lt_coding plain;
+    if (!t->few) t->kn->transpose(t->k, n, x, t->x.across, y.data, t->k);
+    else if (t->x.across == 1) t->few->encode(n, t->k, x, false, t->x.along, &plain, &y);
+    else t->few->encode_turned(n, t->k, x, t->x.across, &y);
 }
 
-/* [rows, cols] → [cols, rows], scoped. */
-static const void *turned(lt_ctx *cx, const lt_kernels *kn, const lt_tensor *x)
+/* The left operand as the product reads it: rows, of bf16 if that is what it multiplies. Scoped. */
+static bool left_operand(lt_ctx *cx, product *g, operand a, lt_coded_rows *rows)
 {
-    turning t = {.kn = kn, .x = x, .y = lt_alloc_array(cx, lt_count(x), kn->elem)};
-    return t.y && lt_parallel(cx, (x->shape[1] + TURN_COLS - 1) / TURN_COLS, turn_some, &t) ? t.y : NULL;
+    g->a = a.at;
+    g->a_stride = a.along;
+    if (!g->few && a.across == 1) return true;
+    turning t = {.kn = g->kn, .few = g->few, .x = a, .rows = g->m, .k = g->k, .y.stride = g->few ? g->few->row_bytes(g->k) : g->k * (int64_t)g->kn->elem};
+    t.y.data = lt_alloc_array(cx, g->m, (size_t)t.y.stride);
+    *rows = t.y;
+    g->rows = rows;
+    g->a = t.y.data;
+    g->a_stride = g->k;
+    return t.y.data && lt_parallel(cx, (g->m + TURN - 1) / TURN, turn_some, &t);
 }
 
-static lt_tensor *pack_and_multiply(lt_ctx *cx, lt_tensor *a, lt_tensor *b, int64_t n, int64_t stride_n, int64_t stride_k)
+/* Packing to bf16 takes rows that stand close: those of a slice are moved together. */
+static bool close_up(lt_ctx *cx, const product *g, operand *b)
+{
+    const size_t row = (size_t)g->k * g->kn->elem;
+    char *to = lt_alloc_array(cx, g->n, row);
+    for (int64_t j = 0; to && j < g->n; j++) memcpy(to + (size_t)j * row, offset(b->at, j * b->along, g->kn->elem), row);
+    *b = (operand){to, g->k, 1};
+    return to != NULL;
+}
+
+/* c [m, n] = A [m, k] · B [k, n], added to what is in c where `add` says so. Rounds both to bf16 where the context computes so. */
+static bool multiply_plain(lt_ctx *cx, product *g, operand a, operand b, bool add)
+{
+    const lt_product *few = cx->computes_bf16 ? g->kn->product[LT_PRODUCT_BF16] : NULL;
+    g->few = few;
+    lt_coded_rows rows;
+    lt_scope scratch = lt_open(cx, NULL);
+    if (few && b.across == 1 && b.along != g->k && !close_up(cx, g, &b)) return lt_end(cx, scratch), false;
+    g->c_elem = g->kn->elem;
+    g->e = &(lt_gemm_epilogue){.residual = add ? g->c : NULL, .residual_stride = g->c_stride};
+    g->packed = packed_operand(cx, g, b);
+    const bool done = g->packed && left_operand(cx, g, a, &rows) && multiply(cx, g);
+    lt_end(cx, scratch);
+    return done;
+}
+
+static lt_tensor *product_of_both(lt_ctx *cx, lt_tensor *a, operand b, int64_t n)
 {
     const lt_kernels *kn = lt_kernels_of(cx, a->dtype);
     lt_tensor *out = kn ? lt_tensor_2d(cx, a->dtype, a->shape[0], n) : NULL;
     if (!out) return NULL;
-    product g = {.kn = kn, .m = a->shape[0], .n = n, .k = a->shape[1], .a = a->data, .a_stride = a->stride[0], .c = out->data, .c_stride = n};
-    return multiply_plain(cx, &g, b->data, stride_n, stride_k, false) ? out : NULL;
+    product g = {.kn = kn, .m = a->shape[0], .n = n, .k = a->shape[1], .c = out->data, .c_stride = n};
+    return multiply_plain(cx, &g, as_rows(a), b, false) ? out : NULL;
 }
 
-/* The gradient of input i as a · B, straight into a leaf or into room of its own. */
-static bool back_product(lt_ctx *cx, const lt_node *node, int i, lt_tensor **dx, const void *a, int64_t a_stride, int64_t k, const lt_tensor *b,
-                         int64_t stride_n, int64_t stride_k)
+/* The gradient of input i as a · b, straight into a leaf or into room of its own. */
+static bool back_product(lt_ctx *cx, const lt_node *node, int i, lt_tensor **dx, operand a, operand b, int64_t k)
 {
+    if (!lt_wants(node, i)) return true;
     lt_tensor *leaf = lt_leaf(node, i), *to = leaf ? leaf : (dx[i] = lt_gradient(cx, node, i));
-    const lt_kernels *kn = lt_kernels_of(cx, b->dtype);
-    if (!to || !kn || !a) return false;
-    product g = {.kn = kn, .m = to->shape[0], .n = to->shape[1], .k = k, .a = a, .a_stride = a_stride, .c = to->data, .c_stride = to->stride[0]};
-    return multiply_plain(cx, &g, b->data, stride_n, stride_k, leaf != NULL);
+    const lt_kernels *kn = to ? lt_kernels_of(cx, to->dtype) : NULL;
+    if (!kn) return false;
+    product g = {.kn = kn, .m = to->shape[0], .n = to->shape[1], .k = k, .c = to->data, .c_stride = to->stride[0]};
+    return multiply_plain(cx, &g, a, b, leaf != NULL);
 }
 
 /* y = a b: da = dy bᵀ, db = aᵀ dy. */
 static bool back_matmul(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
 {
     const lt_tensor *a = node->in[0], *b = node->in[1];
-    const lt_kernels *kn = lt_kernels_of(cx, dy->dtype);
-    return kn && (!lt_wants(node, 0) || back_product(cx, node, 0, dx, dy->data, dy->stride[0], dy->shape[1], b, b->stride[0], 1)) &&
-           (!lt_wants(node, 1) || back_product(cx, node, 1, dx, turned(cx, kn, a), a->shape[0], a->shape[0], dy, 1, dy->stride[0]));
+    return back_product(cx, node, 0, dx, as_rows(dy), as_rows(b), dy->shape[1]) && back_product(cx, node, 1, dx, as_columns(a), as_columns(dy), a->shape[0]);
 }
 
 /* y = a bᵀ: da = dy b, db = dyᵀ a. */
 static bool back_matmul_t(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
 {
     const lt_tensor *a = node->in[0], *b = node->in[1];
-    const lt_kernels *kn = lt_kernels_of(cx, dy->dtype);
-    return kn && (!lt_wants(node, 0) || back_product(cx, node, 0, dx, dy->data, dy->stride[0], dy->shape[1], b, 1, b->stride[0])) &&
-           (!lt_wants(node, 1) || back_product(cx, node, 1, dx, turned(cx, kn, dy), dy->shape[0], dy->shape[0], a, 1, a->stride[0]));
+    return back_product(cx, node, 0, dx, as_rows(dy), as_columns(b), dy->shape[1]) && back_product(cx, node, 1, dx, as_columns(dy), as_columns(a), a->shape[0]);
 }
 
 static const lt_op op_matmul = {"matmul", back_matmul}, op_matmul_t = {"matmul_t", back_matmul_t};
@@ -257,11 +315,11 @@ static bool are_matrices(lt_ctx *cx, const char *op, const lt_tensor *a, const l
 lt_tensor *lt_matmul(lt_ctx *cx, lt_tensor *a, lt_tensor *b)
 {
     if (!a || !b || !are_matrices(cx, "matmul", a, b, 0)) return NULL;
-    return lt_record(cx, &op_matmul, pack_and_multiply(cx, a, b, b->shape[1], 1, b->stride[0]), 2, (lt_tensor *[]){a, b}, NULL, 0);
+    return lt_record(cx, &op_matmul, product_of_both(cx, a, as_columns(b), b->shape[1]), 2, (lt_tensor *[]){a, b}, NULL, 0);
 }
 
 lt_tensor *lt_matmul_t(lt_ctx *cx, lt_tensor *a, lt_tensor *b)
 {
     if (!a || !b || !are_matrices(cx, "matmul_t", a, b, 1)) return NULL;
-    return lt_record(cx, &op_matmul_t, pack_and_multiply(cx, a, b, b->shape[0], b->stride[0], 1), 2, (lt_tensor *[]){a, b}, NULL, 0);
+    return lt_record(cx, &op_matmul_t, product_of_both(cx, a, as_rows(b), b->shape[0]), 2, (lt_tensor *[]){a, b}, NULL, 0);
 }

@@ -24,22 +24,29 @@ struct tape {
     room *idle;
     lt_backward_fn *watch; /* NULL: nobody */
     void *watch_arg;
+    struct tape *inner; /* of what is computed again; owned */
+    const lt_tensor **hidden; /* gradients of leaves that are read in what is computed again, … */
+    int *hidden_in;           /* … and the node that does so */
+    int hiddens, hidden_room;
 };
 
 static void tape_free(void *p)
 {
     struct tape *t = p;
     if (!t) return;
+    tape_free(t->inner);
     for (room *r = t->idle, *next; r; r = next) {
         next = r->next;
         free(r);
     }
+    free(t->hidden);
+    free(t->hidden_in);
     free(t->slot);
     free(t->node);
     free(t);
 }
 
-bool lt_recording(const lt_ctx *cx) { return cx->recording; }
+bool lt_recording(const lt_ctx *cx) { return cx->recording || cx->rehearsing; }
 
 bool lt_tape_begin(lt_ctx *cx)
 {
@@ -51,7 +58,7 @@ bool lt_tape_begin(lt_ctx *cx)
         cx->tape = t;
         cx->tape_free = tape_free;
     }
-    t->n = 0;
+    t->n = t->hiddens = 0;
     t->watch = NULL;
     t->scope = lt_open(cx, NULL);
     cx->recording = true;
@@ -73,12 +80,8 @@ const lt_node *lt_tape_node(const lt_ctx *cx, int i) { return i >= 1 && i <= lt_
 
 bool lt_differentiated(const lt_tensor *t) { return t && (t->grad || t->node); }
 
-lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
+static lt_tensor *add_node(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
 {
-    if (!out || !cx->recording) return out;
-    bool any = false;
-    for (int i = 0; i < n_in; i++) any |= lt_differentiated(in[i]);
-    if (!any) return out;
     struct tape *t = cx->tape;
     if (t->n == t->capacity) {
         int more = t->capacity ? 2 * t->capacity : 256;
@@ -97,6 +100,48 @@ lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_t
     }
     out->node = ++t->n;
     return out;
+}
+
+/* What is computed now will be computed again by the node that comes next: whoever looks for a leaf finds it there. */
+static bool note_hidden(lt_ctx *cx, int n_in, lt_tensor *const *in)
+{
+    struct tape *t = cx->tape;
+    for (int i = 0; i < n_in; i++) {
+        if (!in[i] || !in[i]->grad) continue;
+        if (t->hiddens == t->hidden_room) {
+            const int more = 2 * t->hidden_room + 64;
+            const lt_tensor **grads = lt_resize(cx, t->hidden, more, sizeof *grads);
+            if (grads) t->hidden = grads;
+            int *nodes = grads ? lt_resize(cx, t->hidden_in, more, sizeof *nodes) : NULL;
+            if (!nodes) return false;
+            t->hidden_in = nodes;
+            t->hidden_room = more;
+        }
+        t->hidden[t->hiddens] = in[i]->grad;
+        t->hidden_in[t->hiddens++] = t->n + 1;
+    }
+    return true;
+}
+
+int lt_tape_first_use(const lt_ctx *cx, const lt_tensor *grad)
+{
+    const struct tape *t = cx->tape;
+    int first = 0;
+    for (int n = 1; t && n <= t->n && !first; n++)
+        for (int i = 0; i < t->node[n - 1].n_in; i++)
+            if (t->node[n - 1].in[i] && t->node[n - 1].in[i]->grad == grad) first = n;
+    for (int i = 0; t && i < t->hiddens; i++)
+        if (t->hidden[i] == grad && (!first || t->hidden_in[i] < first)) first = t->hidden_in[i];
+    return first;
+}
+
+lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
+{
+    if (out && cx->rehearsing && !note_hidden(cx, n_in, in)) return NULL;
+    if (!out || !cx->recording) return out;
+    bool any = false;
+    for (int i = 0; i < n_in; i++) any |= lt_differentiated(in[i]);
+    return any ? add_node(cx, op, out, n_in, in, attributes, size) : out;
 }
 
 lt_tensor *lt_detach(lt_ctx *cx, lt_tensor *x)
@@ -334,3 +379,61 @@ bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
     cx->recording = true;
     return done;
 }
+
+/* ---- computing again ---- */
+
+typedef struct again {
+    lt_recompute_fn *fn;
+    const void *arg;
+    uint32_t site; /* of dropout, where it began, and … */
+    const uint32_t *number; /* … numbers of rows that are here */
+    int64_t numbers;
+} again;
+
+static bool back_again(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
+{
+    const again *a = node->attributes;
+    const again now = {.site = cx->drop_site, .number = cx->drop_number, .numbers = cx->drop_numbers};
+    struct tape *outer = cx->tape;
+    lt_tensor x = *node->in[0];
+    x.node = 0;
+    x.grad = NULL;
+    if (lt_wants(node, 0) && !(x.grad = dx[0] = lt_gradient_zero(cx, node, 0))) return false;
+    cx->tape = outer->inner;
+    bool done = lt_tape_begin(cx);
+    outer->inner = cx->tape;
+    if (done) {
+        cx->drop_site = a->site;
+        lt_dropout_rows(cx, a->numbers, a->number);
+        lt_tensor *y = a->fn(cx, a->arg, &x);
+        done = y && lt_backward(cx, y, dy);
+        lt_tape_end(cx);
+    }
+    cx->drop_site = now.site;
+    lt_dropout_rows(cx, now.numbers, now.number);
+    cx->tape = outer;
+    return done;
+}
+
+static const lt_op op_again = {"recompute", back_again};
+
+lt_tensor *lt_recompute(lt_ctx *cx, lt_recompute_fn *fn, const void *arg, size_t size, lt_tensor *x)
+{
+    if (!x) return NULL;
+    if (!cx->recording) {
+        lt_scope alone = lt_open(cx, NULL);
+        return lt_close(cx, alone, fn(cx, arg, x));
+    }
+    void *copy = size ? lt_alloc(cx, size) : NULL;
+    if (size && !copy) return NULL;
+    again a = {fn, size ? memcpy(copy, arg, size) : arg, cx->drop_site, cx->drop_number, cx->drop_numbers};
+    cx->recording = false;
+    cx->rehearsing = true;
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *y = lt_close(cx, scope, fn(cx, a.arg, x));
+    cx->rehearsing = false;
+    cx->recording = true;
+    return y ? add_node(cx, &op_again, y, 1, &x, &a, sizeof a) : NULL;
+}
+
+void lt_recompute_blocks(lt_ctx *cx, bool on) { cx->recomputes = on; }

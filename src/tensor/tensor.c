@@ -1,5 +1,6 @@
 /* Making tensors, looking at parts of them, and carrying one out of a scope. A tensor's header and data lie side by side in the
  * context's arena, so closing a scope frees both and keeping one moves both. */
+#include "base/ctx.h"
 #include "tensor/tensor.h"
 
 #include <inttypes.h>
@@ -201,8 +202,8 @@ lt_tensor *lt_close(lt_ctx *cx, lt_scope scope, lt_tensor *keep)
     }
     size_t head = (sizeof(lt_tensor) + 63) / 64 * 64;
     if (keep->data != (char *)keep + head) { /* a view, or data from elsewhere: only the header may move */
-        lt_tensor *own = keep->param || lt_recording(cx) ? keep : lt_contiguous(cx, keep);
-        if (own == keep && !lt_recording(cx) && !keep->param) {
+        lt_tensor *own = keep->param || cx->recording ? keep : lt_contiguous(cx, keep);
+        if (own == keep && !cx->recording && !keep->param) {
             own = lt_tensor_new(cx, keep->dtype, keep->rank, keep->shape);
             if (own) memcpy(own->data, keep->data, (size_t)lt_count(keep) * lt_dtype_size(keep->dtype));
         }

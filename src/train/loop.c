@@ -186,11 +186,15 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     if (result->finished_before) return true;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
+    result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
+    lt_recompute_blocks(cx, o->recompute);
     lt_log *log = !writes || begin(cx, r, from) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
     if (writes) lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = lt_dist_agree(cx, r->dist, log != NULL) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
+    lt_compute_bf16(cx, false);
+    lt_recompute_blocks(cx, false);
     result->steps = r->place.step;
     return good;
 }

@@ -29,6 +29,16 @@ for t in 2 3; do
     is "$(weights "$T/out$t")" "$(weights "$T/out")" "$t threads: the same weights"
     is "$(no_speed "$T/log$t")" "$(no_speed "$T/log")" "$t threads: the same log"
 done
+train --steps 25 --activation-checkpointing --log "$T/logc" -o "$T/outc" >/dev/null
+is "$(weights "$T/outc")" "$(weights "$T/out")" "blocks that are computed again: the same weights"
+is "$(no_speed "$T/logc")" "$(no_speed "$T/log")" "blocks that are computed again: the same log"
+train --steps 25 --precision bf16 --log "$T/log16" -o "$T/out16" >"$T/said16" 2>&1
+check "bf16: losses within two hundredths" awk -F'[:,]' 'NR == FNR { a[NR] = $4; next } $4 > a[FNR] + 0.02 || $4 < a[FNR] - 0.02 { exit 1 }' "$T/log" "$T/log16"
+train --steps 25 --precision bf16 --threads 3 -o "$T/out16b" >/dev/null 2>&1
+is "$(weights "$T/out16b")" "$(weights "$T/out16")" "bf16, 3 threads: the same weights"
+check "bf16 or a remark that there is none" [ "$(weights "$T/out16")" != "$(weights "$T/out")" -o -n "$(grep bf16 "$T/said16")" ]
+run train --steps 1 --precision int8 -o "$T/int8"
+like "$rc $err" "^2 .*--precision int8" "no training in int8"
 train --steps 25 --seed 1 -o "$T/seed" >/dev/null
 check "another seed: other weights" [ "$(weights "$T/seed")" != "$(weights "$T/out")" ]
 

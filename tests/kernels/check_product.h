@@ -48,6 +48,28 @@ static void coded_free(coded *c)
     if (c->block) free(c->rows.outlier), free(c->rows.code), free(c->block);
 }
 
+/* What stands turned gives the same bytes. */
+static void check_turned(const lt_kernels *kn, const lt_product *p, int64_t rows, int64_t k, const buffer *x)
+{
+    static const lt_coding plain;
+    const int64_t stride = rows + between(0, 9);
+    const size_t size = (size_t)(rows * p->row_bytes(k)), bytes = lt_product_bytes(kn, LT_PRODUCT_BF16, rows, k);
+    float *turned = calloc((size_t)(stride * k + 1), sizeof *turned), *packable = calloc((size_t)(rows * k + 1), sizeof *packable);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < k; i++) turned[i * stride + r] = packable[r * k + i] = x->data[r * x->stride + i];
+    lt_coded_rows want = {.data = guarded(size), .stride = p->row_bytes(k)}, got = {.data = guarded(size), .stride = p->row_bytes(k)};
+    char *packed = guarded(bytes), *packed_turned = guarded(bytes);
+    p->encode(rows, k, x->data, false, x->stride, &plain, &want);
+    p->encode_turned(rows, k, turned, stride, &got);
+    p->pack(rows, k, packable, NULL, packed);
+    p->pack_turned(rows, k, turned, stride, packed_turned);
+    expect_guard(kn, "encode_turned", got.data, size);
+    expect_guard(kn, "pack_turned", packed_turned, bytes);
+    assert_memory_equal(got.data, want.data, size);
+    assert_memory_equal(packed_turned, packed, bytes);
+    free(turned), free(packable), free(want.data), free(got.data), free(packed), free(packed_turned);
+}
+
 typedef struct few { /* a problem: weights as codes, inputs, what follows */
     int64_t m, n, k;
     buffer w, x, bias, residual;
@@ -234,6 +256,7 @@ static void product_near(const lt_kernels *kn, lt_product_id id)
             expect_near(kn, id == LT_PRODUCT_BF16 ? "bf16 product" : "int4 product", got.data[r * got.stride + c], (float)sum,
                         (double)(f.k + 4) * FLT_EPSILON * (size + 2), f.e.to_bf16 ? 0x1p-8 : 1e-6, r, c);
         }
+    if (kn->product[id]->encode_turned) check_turned(kn, kn->product[id], f.m, f.k, &f.x);
     few_free(&f), buffer_free(&got);
 }
 

@@ -128,6 +128,8 @@ def main():
         args.batch, args.accumulate, args.lr, args.warmup, args.decay, args.clip = batch, accumulate, lr, warmup, decay, clip
         args.schedule = schedule
         for kind, config, family in (("bert", transformers.BertConfig(**small), "Bert"),
+                                     ("bert relative_key", transformers.BertConfig(**small, position_embedding_type="relative_key"), "Bert"),
+                                     ("bert relative_key_query", transformers.BertConfig(**small, position_embedding_type="relative_key_query"), "Bert"),
                                      ("roberta", transformers.RobertaConfig(**{**small, "max_position_embeddings": 66}, pad_token_id=1), "Roberta"),
                                      ("distilbert", transformers.DistilBertConfig(vocab_size=211, dim=48, n_layers=2, n_heads=4, hidden_dim=96, dropout=0.0,
                                                                                  attention_dropout=0.0, seq_classif_dropout=0.0, max_position_embeddings=64), "DistilBert")):

@@ -52,6 +52,14 @@ OP(make_divergence, lt_divergence(cx, x[0], lt_detach(cx, x[1]), 1.7, weights, 0
 OP(make_relation, lt_relation(cx, x[0], x[1], lt_detach(cx, x[2]), lt_detach(cx, x[3]), seqs, 2, 0.3))
 OP(make_relation_self, lt_relation(cx, x[0], x[0], lt_detach(cx, x[1]), lt_detach(cx, x[1]), seqs, 2, 0.3))
 
+static lt_tensor *layer(lt_ctx *c, const void *arg, lt_tensor *x)
+{
+    lt_tensor *const *w = arg;
+    return lt_add(c, x, lt_dropout(c, lt_activate(c, lt_matmul_t(c, x, *w), LT_ACT_TANH), 0.5));
+}
+OP(make_layers, layer(cx, &x[1], layer(cx, &x[1], x[0])))
+OP(make_recompute, lt_recompute(cx, layer, &x[1], sizeof *x, lt_recompute(cx, layer, &x[1], sizeof *x, x[0])))
+
 static lt_tensor *pool(lt_tensor **x, lt_pooling how) { return lt_pool_rows(cx, x[0], seqs, how, 1); }
 OP(make_cls, pool(x, LT_POOL_CLS))
 OP(make_mean, pool(x, LT_POOL_MEAN))
@@ -104,6 +112,7 @@ OP(make_dropped_causal, attend_dropped(x, (lt_attend_spec){.heads = 2, .dim = 5,
 
 /* The sequences are 3, 1, 0 and 5 rows, those of keys 2, 4, 3 and 0: an empty one on either side. */
 static const test_case cases[] = {
+    {"recompute", 2, {{5, 4}, {4, 4}}, make_recompute},
     {"matmul", 2, {{5, 7}, {7, 3}}, make_matmul},
     {"matmul_t", 2, {{5, 7}, {3, 7}}, make_matmul_t},
     {"matmul_t of itself", 1, {{5, 7}}, make_square},
@@ -283,6 +292,45 @@ static void test_threads_change_no_bit(void **state)
     cx = home;
 }
 
+/* What a case gives and its gradients, as one number each. */
+static void sums_of(const test_case *c, bool round, double sum[1 + MOST])
+{
+    lt_tensor *x[MOST];
+    make_leaves(c, LT_F32, x);
+    for (int i = 0; round && i < c->n; i++) lt_round_to_bf16(size_of(x[i]), x[i]->data, x[i]->data);
+    assert_true(lt_tape_begin(cx));
+    lt_tensor *y = c->make(x), *dy = lt_tensor_new(cx, LT_F32, 2, y->shape);
+    for (int64_t i = 0; i < size_of(y); i++) set(dy, i, check_number(9, i));
+    if (round) lt_round_to_bf16(size_of(dy), dy->data, dy->data);
+    assert_true(lt_backward(cx, y, dy));
+    sum[0] = value(y, 5);
+    for (int i = 0; i < c->n; i++) sum[1 + i] = value(x[i]->grad, 5);
+    lt_tape_end(cx);
+}
+
+/* Rounded operands give what f32 gives, but for the order of sums; others do not, so rounding there is. */
+static void test_bf16(void **state)
+{
+    static const test_case products[] = {{"matmul", 2, {{37, 53}, {53, 41}}, make_matmul}, {"matmul_t", 2, {{37, 53}, {41, 53}}, make_matmul_t},
+                                         {"views", 2, {{6, 8}, {5, 5}}, make_views}, {"square", 1, {{70, 40}}, make_square}};
+    lt_ctx *home = cx;
+    for (int t = 0; t < 2 * lt_kernels_count(); t++)
+        for (size_t k = 0; k < sizeof products / sizeof *products; k++) {
+            const test_case *c = &products[k];
+            double plain[1 + MOST], narrow[1 + MOST];
+            cx = lt_ctx_new(&(lt_options){.threads = 1 + t % 3, .isa = lt_kernels_at(t / 2)->isa});
+            sums_of(c, t % 2, plain);
+            const bool rounds = lt_compute_bf16(cx, true) && t % 2 == 0;
+            sums_of(c, t % 2, narrow);
+            for (int i = 0; i <= c->n; i++) {
+                const double off = fabs(plain[i] - narrow[i]);
+                if (rounds ? off < 1e-5 || off > 0.5 : off > 1e-4) fail_msg("%s on %s, %d: %g, in f32 %g", c->name, lt_kernels_at(t / 2)->isa, i, narrow[i], plain[i]);
+            }
+            lt_ctx_free(cx);
+        }
+    cx = home;
+}
+
 /* Every table drops the same elements, as many as it should, and other ones at other sites, steps and seeds. */
 static void test_dropout(void **state)
 {
@@ -314,6 +362,28 @@ static void test_dropout(void **state)
         lt_ctx_free(here);
     }
     cx = home;
+}
+
+/* What is computed again drops what was dropped, frees what it made, and gives the same bits; a parameter gets its share where x wants none. */
+static void test_recompute(void **state)
+{
+    static const test_case direct = {"layers", 2, {{40, 30}, {30, 30}}, make_layers}, again = {"recompute", 2, {{40, 30}, {30, 30}}, make_recompute};
+    for (int frozen = 0; frozen < 2; frozen++) {
+        lt_scope scope = lt_open(cx, NULL);
+        lt_tensor *x[2][MOST], *grad[2];
+        for (int k = 0; k < 2; k++) {
+            make_leaves(k ? &again : &direct, LT_F32, x[k]);
+            grad[k] = x[k][0]->grad;
+            if (frozen) x[k][0]->grad = NULL;
+            lt_dropout_on(cx, 5, 6);
+            run_back(k ? &again : &direct, x[k]);
+            lt_dropout_off(cx);
+            assert_true(get(x[k][1]->grad, 7) != 0);
+            assert_true(frozen == (get(grad[k], 7) == 0));
+        }
+        assert_true(check_same_bits(x[0][1]->grad, x[1][1]->grad) && check_same_bits(grad[0], grad[1]));
+        lt_end(cx, scope);
+    }
 }
 
 static void test_frozen_and_detached(void **state)
@@ -379,6 +449,8 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences),    cmocka_unit_test(test_f32_on_every_table), cmocka_unit_test(test_threads_change_no_bit),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_dropout), cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -139,6 +139,40 @@ static void test_watch(void **state)
     lt_end(cx, scope);
 }
 
+static lt_tensor *scaled(lt_ctx *c, const void *arg, lt_tensor *x) { return lt_add(c, lt_scale(c, x, 2), *(lt_tensor *const *)arg); }
+
+/* Leaves that only what is computed again reads are found there. */
+static void test_first_use(void **state)
+{
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *x[4], *dy = numbers(1, NULL, 2);
+    for (int i = 0; i < 4; i++) {
+        x[i] = numbers(1, NULL, i);
+        x[i]->grad = lt_tensor_2d(cx, LT_F32, 1, COLS);
+        memset(x[i]->grad->data, 0, COLS * sizeof(float));
+    }
+    seen s = {.grad = x[1]->grad};
+    assert_true(lt_tape_begin(cx));
+    lt_tensor *y = lt_scale(cx, x[0], 3);                    /* 1 */
+    y = lt_recompute(cx, scaled, &x[1], sizeof x[1], y);     /* 2: reads x[1] too */
+    y = lt_add(cx, lt_add(cx, y, x[2]), x[1]);               /* 3, 4 */
+    assert_int_equal(lt_tape_first_use(cx, x[0]->grad), 1);
+    assert_int_equal(lt_tape_first_use(cx, x[1]->grad), 2);
+    assert_int_equal(lt_tape_first_use(cx, x[2]->grad), 3);
+    assert_int_equal(lt_tape_first_use(cx, x[3]->grad), 0);
+    lt_backward_watch(cx, watch, &s);
+    assert_true(lt_backward(cx, y, dy));
+    lt_tape_end(cx);
+    const float d = *(float *)dy->data;
+    assert_int_equal(s.n, 4);
+    assert_true(s.when[0] == d && s.when[1] == d && s.when[2] == 2 * d && s.when[3] == 2 * d);
+    assert_true(lt_tape_begin(cx));
+    lt_scale(cx, x[3], 3);
+    assert_int_equal(lt_tape_first_use(cx, x[1]->grad), 0);
+    lt_tape_end(cx);
+    lt_end(cx, scope);
+}
+
 static void test_peak(void **state)
 {
     const double peak = lt_peak_flops(cx);
@@ -150,7 +184,7 @@ int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_attention), cmocka_unit_test(test_batches), cmocka_unit_test(test_watch), cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_rows), cmocka_unit_test(test_attention), cmocka_unit_test(test_batches), cmocka_unit_test(test_watch), cmocka_unit_test(test_first_use), cmocka_unit_test(test_peak),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

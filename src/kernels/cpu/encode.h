@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "kernels/cpu/dot.h"
+#include "kernels/cpu/pack.h"
 #include "lathe/kernels.h"
 
 typedef uint16_t vh __attribute__((vector_size(2 * LT_LANES)));
@@ -86,6 +87,33 @@ static void bf16_encode(int64_t rows, int64_t k, const void *x, bool x_bf16, int
         else
             row_to_bf16(k, (const float *)x + r * x_stride, y);
         memset(y + k, 0, (size_t)(bf16_row_bytes(k) - 2 * k));
+    }
+}
+
+/* A square at a time, turned in registers. */
+static void bf16_encode_turned(int64_t rows, int64_t k, const float *x, int64_t x_stride, lt_coded_rows *to)
+{
+    for (int64_t r = 0; r < rows; r += LT_LANES) {
+        const int64_t n = rows - r < LT_LANES ? rows - r : LT_LANES;
+        uint16_t *y[LT_LANES];
+        for (int64_t j = 0; j < LT_LANES; j++) y[j] = (uint16_t *)((char *)to->data + (r + (j < n ? j : 0)) * to->stride);
+        for (int64_t i = 0; i < k; i += LT_LANES) {
+            const int64_t depth = k - i < LT_LANES ? k - i : LT_LANES;
+            vf v[LT_LANES];
+            LT_UNROLL
+            for (int l = 0; l < LT_LANES; l++) {
+                v[l] = l < depth ? pack_load(x + (i + l) * x_stride + r, n) : v_set(0.0f);
+                __builtin_prefetch(x + (i + l + LT_LANES) * x_stride + r);
+            }
+            v_transpose(v);
+            LT_UNROLL
+            for (int j = 0; j < LT_LANES; j++) {
+                if (j >= n) break;
+                if (depth == LT_LANES) v_store_bf16(y[j] + i, v[j]);
+                else v_store_bf16_n(y[j] + i, depth, v[j]);
+            }
+        }
+        for (int64_t j = 0; j < n; j++) memset(y[j] + k, 0, (size_t)(bf16_row_bytes(k) - 2 * k));
     }
 }
 

@@ -154,6 +154,19 @@ static void bf16_pack(int64_t n, int64_t k, const void *w, const float *scale, v
 }
 
 #if LT_HAS_BF16
+static void bf16_pack_turned(int64_t n, int64_t k, const float *w, int64_t w_stride, void *packed)
+{
+    const int64_t panel = bf16_words(k) * LT_NR, end = (n + LT_NR - 1) / LT_NR * LT_NR;
+    for (int64_t i = 0; i < k; i += 2) {
+        __builtin_prefetch(w + (i + 8) * w_stride);
+        for (int64_t j = 0; j < end; j += LT_LANES) {
+            const float *at = w + i * w_stride + (j < n ? j : 0);
+            const vh low = v_bf16(pack_load(at, n - j)), high = i + 1 < k ? v_bf16(pack_load(at + w_stride, n - j)) : (vh){0};
+            v_store((float *)packed + pack_place(j, panel) + i / 2 * LT_NR, (vf)(__builtin_convertvector(low, vi) | __builtin_convertvector(high, vi) << 16));
+        }
+    }
+}
+
 static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
@@ -216,6 +229,8 @@ static const lt_product product_bf16 = {
     .name = "avx512-bf16",
     .row_bytes = bf16_row_bytes,
     .encode = bf16_encode,
+    .encode_turned = bf16_encode_turned,
+    .pack_turned = bf16_pack_turned,
 #else
     .name = "bf16 weights, f32 arithmetic",
 #endif

@@ -63,6 +63,24 @@ static void bf16_pack(int64_t n, int64_t k, const void *w, const float *scale, v
     }
 }
 
+static void bf16_encode_turned(int64_t rows, int64_t k, const float *x, int64_t x_stride, lt_coded_rows *to)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        uint16_t *y = (uint16_t *)((char *)to->data + r * to->stride);
+        memset(y, 0, (size_t)bf16_row_bytes(k));
+        for (int64_t i = 0; i < k; i++) lt_f32_to_bf16(1, x + i * x_stride + r, y + i);
+    }
+}
+
+static void bf16_pack_turned(int64_t n, int64_t k, const float *w, int64_t w_stride, void *packed)
+{
+    for (int64_t j = 0; j < (n + LT_REF_NR - 1) / LT_REF_NR * LT_REF_NR; j++) {
+        float *out = column(packed, k, j);
+        *out++ = 1.0f;
+        for (int64_t i = 0; i < k; i++) out[i] = j < n ? bf16_round(w[i * w_stride + j]) : 0.0f;
+    }
+}
+
 static void bf16_gemm(int64_t m, int64_t n, int64_t k, const lt_coded_rows *a, int64_t first, const void *packed, void *c, int64_t c_stride,
                       const lt_gemm_epilogue *e)
 {
@@ -188,6 +206,8 @@ const lt_product lt_product_ref_bf16 = {
     .name = "reference",
     .row_bytes = bf16_row_bytes,
     .encode = bf16_encode,
+    .encode_turned = bf16_encode_turned,
+    .pack_turned = bf16_pack_turned,
     .panel_bytes = panel_bytes,
     .pack = bf16_pack,
     .gemm = bf16_gemm,

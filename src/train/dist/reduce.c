@@ -1,8 +1,6 @@
 /* Adding gradients up over workers while the backward pass still runs (Li et al. 2020, arXiv 2006.15704): all gradients lie in one block, last
  * parameters first, cut into buckets; backward fills them about in that order, and a bucket whose last gradient is there sets out at once. Behind each
  * gradient stands a number that says whether a loss reached it. */
-#include <string.h>
-
 #include "train/dist/dist.h"
 
 enum { BUCKET_BYTES = 1 << 22, ALIGN = 64 };
@@ -105,28 +103,12 @@ static void after_node(void *arg, int node)
     if (d->begun && !d->r->dist->broken) check(d, d->r->dist->calls->poll(d->r->dist->state));
 }
 
-/* The parameter whose gradient that is; -1: none of ours. */
-static int param_of(const lt_run *r, const lt_tensor *grad)
-{
-    for (int i = 0; grad && i < r->params; i++)
-        if (grad == &r->param[i].grad) return i;
-    return -1;
-}
-
 void lt_reduce_watch(lt_ctx *cx, lt_run *r)
 {
     struct lt_reducer *d = r->reducer;
     if (!d) return;
-    memset(d->first_node, 0, (size_t)r->params * sizeof *d->first_node);
-    for (int n = 1; n <= lt_tape_size(cx); n++) {
-        const lt_node *node = lt_tape_node(cx, n);
-        for (int k = 0; k < node->n_in; k++) {
-            const int i = node->in[k] ? param_of(r, node->in[k]->grad) : -1;
-            if (i < 0 || d->first_node[i]) continue;
-            d->first_node[i] = n;
-            d->bucket[d->bucket_of[i]].waits++;
-        }
-    }
+    for (int i = 0; i < r->params; i++)
+        if ((d->first_node[i] = lt_tape_first_use(cx, &r->param[i].grad))) d->bucket[d->bucket_of[i]].waits++;
     lt_backward_watch(cx, after_node, d);
 }
 

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <math.h>
 
+enum { MOST_LOGITS = 1 << 24 }; /* at once: 64 MiB of them; where there are more, they are computed again in the backward pass */
+
 static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 {
     int32_t n = 0;
@@ -34,6 +36,19 @@ int64_t lt_count_labels(const lt_minibatch *b)
     return n;
 }
 
+typedef struct part { /* of the counted rows */
+    const lt_model *model;
+    const lt_seqs *s;
+    const int32_t *label;
+    double factor;
+} part;
+
+static lt_tensor *loss_of_part(lt_ctx *cx, const void *arg, lt_tensor *rows)
+{
+    const part *p = arg;
+    return lt_cross_entropy(cx, lt_model_head(cx, p->model, rows, p->s), p->label, p->factor);
+}
+
 lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
 {
     int32_t *at = lt_alloc_array(cx, b->counted, sizeof *at), *label = lt_alloc_array(cx, b->counted, sizeof *label);
@@ -44,7 +59,16 @@ lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, 
             at[n] = (int32_t)i;
             label[n++] = b->labels[i];
         }
-    return lt_cross_entropy(cx, lt_model_head(cx, r->model, lt_gather(cx, hidden, at, n), b->batch.seqs), label, factor);
+    lt_tensor *rows = lt_gather(cx, hidden, at, n), *sum = NULL;
+    const int64_t width = lt_model_labels(r->model), most = MOST_LOGITS / (width > 0 ? width : 1) + 1;
+    if (n <= most) return loss_of_part(cx, &(part){r->model, b->batch.seqs, label, factor}, rows);
+    for (int64_t begin = 0; rows && begin < n; begin += most) {
+        lt_tensor *some = lt_slice_rows(cx, rows, begin, begin + most < n ? most : n - begin);
+        lt_tensor *loss = lt_recompute(cx, loss_of_part, &(part){r->model, b->batch.seqs, label + begin, factor}, sizeof(part), some);
+        sum = sum ? lt_add(cx, sum, loss) : loss;
+        if (!sum) return NULL;
+    }
+    return sum;
 }
 
 const lt_objective_kind lt_objective_labels = {
