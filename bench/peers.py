@@ -1,8 +1,8 @@
 """lathe and its peers on the same texts with one sentence-embedding model: speed, latency, memory and start, and how lathe's own cost
-depends on the shape of its input. Every engine is a process of its own, pinned to as many processors as it may have threads, and does
-nothing while another one runs. What each is given, and why, stands in bench/README.md.
+depends on the shape of its input; training a tokenizer; and training a model. Every engine is a process of its own, pinned to as many processors as it
+may have threads, and does nothing while another one runs. What each is given, and why, stands in bench/README.md.
 
-    bench/peers.py                        all four parts
+    bench/peers.py                        all of it
     bench/peers.py --speed --precision int8 --threads 1 --sets sentences --engines lathe,openvino
     bench/peers.py --save                 all, kept in bench/results/ and written up in docs/performance.md
 """
@@ -22,11 +22,14 @@ import latency
 import memory
 import shape
 import throughput
+import training
+import vocabulary
 from engines import ENGINES, PRECISIONS, has
 from worker import prepare
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = {"speed": throughput.measure, "latency": latency.measure, "memory": memory.measure, "shape": shape.measure}
+PARTS = {"speed": throughput.measure, "latency": latency.measure, "memory": memory.measure, "shape": shape.measure, "vocabulary": vocabulary.measure,
+         "training": training.measure}
 
 
 def processor():
@@ -63,7 +66,7 @@ def measure(arguments, parts):
     result = dict(cpu=known, processors=os.cpu_count(), model=os.path.basename(os.path.normpath(arguments.model)), rounds=arguments.rounds,
                   command=" ".join(["bench/peers.py", *shown(sys.argv[1:])]), took={})
     begin = time.time()
-    if set(parts) - {"shape"}:
+    if set(parts) - {"shape", "vocabulary", "training"}:
         prepare_all(arguments)
         result["took"]["prepare"] = round(time.time() - begin)
     for part in parts:

@@ -174,6 +174,32 @@ class Section:
             [f"{r['precision']}, {r['batch']}", *(number(r["tokens_per_s"][s]) for s in ("costliest", "file", "equal")),
              f"× {r['tokens_per_s']['costliest'] / r['tokens_per_s']['equal']:.2f}"] for r in rows]))
 
+    # ---- vocabulary ----
+
+    def vocabulary(self, rows):
+        self.add(f"### Training a tokenizer\n\n{rows[0]['entries']:,} entries from {rows[0]['bytes'] / 1e6:.1f} MB of text: `lathe tokenizer train` against the trainers "
+                 "of Hugging Face tokenizers. Seconds by the clock, and those that processors worked; where the clock says much more, others used the machine.\n")
+        lines = []
+        for kind, threads in unique((r["kind"], r["threads"]) for r in rows):
+            mine, peer = (picked(rows, kind=kind, threads=threads, engine=engine)[0] for engine in ("lathe", "tokenizers"))
+            lines.append([f"{kind}, {threads} thread{'s' * (threads > 1)}", *(f"{r['s']:.2f}, {r['cpu_s']:.2f}" for r in (mine, peer)),
+                          f"× {peer['s'] / mine['s']:.1f}", f"× {peer['cpu_s'] / mine['cpu_s']:.1f}"])
+        self.add(table(["kind", "lathe", "tokenizers", "faster by the clock", "less work"], lines))
+
+    # ---- training ----
+
+    def training(self, rows):
+        self.add("### Training a model\n\nSteps of masked-language-model training from new weights, 32 rows a step: tokens/s without padding, and the peak of resident "
+                 "memory in MB. *sentences* as they come; *grouped*: the peer is given rows of like length together. *full*: rows of 128 tokens.\n")
+        lines = []
+        for shape, kind, precision, threads in unique((r["shape"], r["rows"], r["precision"], r["threads"]) for r in rows):
+            mine, peer, grouped = ((picked(rows, shape=shape, rows=kind, precision=precision, threads=threads, engine=engine) or [None])[0]
+                                   for engine in ("lathe", "PyTorch", "PyTorch, grouped"))
+            lines.append([f"{shape}, {kind}, {precision}, {threads} thread{'s' * (threads > 1)}",
+                          *(f"{number(r['tokens_per_s'])}, {r['mb']:.0f} MB" if r else "" for r in (mine, peer, grouped)),
+                          *(f"× {mine['tokens_per_s'] / r['tokens_per_s']:.2f}" if r else "" for r in (peer, grouped))])
+        self.add(table(["shape, rows", "lathe", "PyTorch", "PyTorch, grouped", "faster", "than grouped"], lines))
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,7 +214,7 @@ def main():
         with open(file, encoding="utf-8") as stream:
             data = json.load(stream)
         section = Section(data, os.path.splitext(os.path.basename(file))[0], arguments.out)
-        for part in ("speed", "latency", "memory", "shape"):
+        for part in ("speed", "latency", "memory", "shape", "vocabulary", "training"):
             if data.get(part):
                 getattr(section, part)(data[part])
         text += section.text

@@ -135,6 +135,7 @@ typedef struct lt_adam { /* one step of Adam (Kingma & Ba 2015) with decoupled d
     double lr, beta1, beta2, eps, decay;
     double correct1, correct2; /* 1 - beta^t; 1 where biases are not corrected */
     double scale;              /* of the gradient (clipping) */
+    double inside;             /* added to v under the root, before its correction */
 } lt_adam;
 
 /* All pointers are of the table's element type. Counts are >= 0; zero rows do nothing. No kernel reads or writes outside
@@ -190,8 +191,11 @@ typedef struct lt_kernels {
     /* loss[r] = log Σ e^x - x[label]; dx = softmax(x) - onehot(label), and may be x or NULL. A negative label: zeros. */
     void (*cross_entropy)(int64_t rows, int64_t cols, const void *x, const int32_t *label, void *loss, void *dx);
 
-    /* Weights w, gradient g, moments m and v: w -= lr decay w; then w -= lr m̂ / (sqrt(v̂) + eps). */
+    /* Weights w, gradient g, moments m and v: w -= lr decay w; then w -= lr m̂ / (sqrt(v̂) + eps). The second leaves w, and writes what Adam would
+     * subtract over g: m̂ / (sqrt(v̂) + eps) + decay w. Lion: w -= lr (decay w + sign(beta1 m + (1 - beta1) g)), then m goes to g by 1 - beta2. */
     void (*adam)(int64_t n, const lt_adam *h, void *w, const void *g, void *m, void *v);
+    void (*adam_direction)(int64_t n, const lt_adam *h, const void *w, void *g, void *m, void *v);
+    void (*lion)(int64_t n, const lt_adam *h, void *w, const void *g, void *m);
     /* y = x / (1 - p), or 0 with probability p (0 <= p < 1), by counter-based random numbers: element i of a row by key, the row's place and i. */
     void (*dropout)(int64_t n, double p, const uint32_t key[2], const uint32_t place[3], const void *x, void *y);
 

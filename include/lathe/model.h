@@ -165,6 +165,7 @@ bool lt_stream(lt_ctx *cx, const lt_model *m, lt_output what, const lt_run_optio
 typedef struct lt_param lt_param;
 typedef bool lt_param_fn(void *arg, lt_ctx *cx, lt_param *p);
 bool lt_model_params(lt_ctx *cx, lt_model *m, lt_param_fn *fn, void *arg);
+bool lt_model_params_at(lt_ctx *cx, lt_model *m, int depth, lt_param_fn *fn, void *arg); /* 0: those of the embeddings; i + 1: of block i */
 /* The blocks' linears by what they read (lt_readers in lathe/nn.h): for taps, and to look at weights. */
 typedef struct lt_readers lt_readers;
 bool lt_model_readers(lt_ctx *cx, lt_model *m, bool (*fn)(lt_ctx *cx, const lt_readers *r, void *arg), void *arg);

@@ -280,6 +280,7 @@ lt_tensor *lt_head(lt_ctx *cx, const lt_head_slot *h, lt_tensor *hidden, const l
 
 /* ---- all of a model -------------------------------------------------------------------------------------------- */
 
+bool lt_block_declare(lt_block *b, lt_decl *d);
 bool lt_stack_declare(lt_stack *st, lt_decl *d);
 bool lt_head_declare(lt_head_slot *h, lt_decl *d);
 /* Calls fn for every linear of a stack, in order. */

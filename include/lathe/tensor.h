@@ -147,6 +147,7 @@ lt_tensor *lt_sparse_run(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_cod
 
 /* Losses → [1], `factor` times the sum over rows. x [n, classes]; a label below 0, a target of NaN: not counted. Targets are constants. */
 lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor);
+lt_tensor *lt_weighted_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, const double *weight /* [n]; NULL: ones */, double factor);
 lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor); /* each class for itself; targets 0 … 1 */
 lt_tensor *lt_squared_error(lt_ctx *cx, lt_tensor *x, lt_tensor *target, const double *weight /* [n]; NULL: ones */, double factor);
 /* Σ weight · t² KL(softmax(target / t) || softmax(x / t)), t the temperature (Hinton et al. 2015, arXiv 1503.02531). */

@@ -51,7 +51,7 @@ lt_encoding *lt_encode(lt_ctx *cx, const lt_tokenizer *t, const char *text, size
                        const lt_encode_options *options);
 /* ids → text, as Hugging Face tokenizers' decode. Unknown ids are an error that names the id. */
 bool lt_decode(lt_ctx *cx, const lt_tokenizer *t, const int32_t *ids, int32_t n, bool skip_special, lt_str *out);
-/* The kinds of parts this build knows, for `lathe list`: models, normalizers, pre-tokenizers, post-processors, decoders. */
+/* The kinds of parts this build knows, for `lathe list`: models, normalizers, pre-tokenizers, post-processors, decoders; trainers. */
 const lt_kind *const *lt_text_kinds(int *n);
 
 /* ---- training tokenizers --------------------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ typedef struct lt_train_options {
     int max_tokens;             /* texts are cut to so many; 0: as the model allows */
     bool no_shuffle;
     uint64_t seed;
-    const char *optimizer;      /* NULL: "adamw" */
+    const char *optimizer;      /* NULL: "adamw"; settings may follow: "adafactor:rate=fixed,scale=no" */
     double lr, weight_decay, beta1, beta2, eps, momentum; /* as they are: lt_train_defaults has PyTorch's */
     double clip;                /* largest global norm of the gradient; 0: none */
     bool bf16;                  /* products round their operands to bf16 where the machine multiplies that; weights and sums stay f32 */
@@ -53,6 +53,17 @@ typedef struct lt_train_options {
     const char *losses;         /* … and which: "attention,values=0.5,objective=0.1" */
     double temperature;         /* of logits */
     int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
+    /* Details of updates in which published pipelines differ; those of one optimizer stand behind its name. */
+    const char *const *group;   /* "REGEX:lr=0.1,decay=0,frozen=100" each */
+    int groups;
+    double layer_decay;         /* block l of L: rate times this^(L-l) */
+    bool decay_all;             /* biases and norms too */
+    double ema;                 /* of weights, which are then those evaluated and saved; 0: none */
+    const char *clip_by;        /* "global" (NULL) or "tensor" */
+    const char *mean;           /* of the loss: over the targets of a "step" (NULL), of each "batch", of each "sequence"; "none": their sum */
+    bool decay_from_start;      /* schedules count from step 0, not from the end of the warm-up */
+    int warmup_from;            /* 0: its first rate is 0; 1: lr / N */
+    double lr_end, power;       /* where schedules end; of the polynomial one */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
     double spike;               /* a loss more than so many times the median of the last 100 ends the run; 0: none does */
@@ -77,6 +88,8 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
 const lt_kind *const *lt_train_kinds(int *n); /* objectives, optimizers, schedules, distillation losses, for `lathe list` */
 /* The n-th name of a slot ("objective", "optimizer", "schedule"); NULL past the last. */
 const char *lt_train_name(const char *slot, int n);
+/* The settings of an optimizer, the default of each first, as in "rate=relative|warmup|fixed, clip=1"; scoped. */
+char *lt_train_settings(lt_ctx *cx, const char *optimizer);
 
 #ifdef __cplusplus
 }

@@ -67,6 +67,17 @@ static bool put_list(lister *l, const lt_kind *const *kinds, int n)
     return true;
 }
 
+/* Optimizers with their settings, the default of each first. */
+static bool put_train(lister *l, const lt_kind *const *kinds, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const char *settings = strcmp(kinds[i]->slot, "optimizer") == 0 ? lt_train_settings(l->cli->cx, kinds[i]->name) : "";
+        const char *summary = settings && *settings ? lt_sprintf(l->cli->cx, "%s; settings: %s", kinds[i]->summary, settings) : kinds[i]->summary;
+        if (!settings || !summary || !put(l, kinds[i]->slot, kinds[i]->name, summary, kinds[i]->source)) return false;
+    }
+    return true;
+}
+
 static bool put_all(lister *l)
 {
     int n_families, n_layers, n_text, n_retrieve, n_train, n_compress;
@@ -79,7 +90,7 @@ static bool put_all(lister *l)
     for (int i = 0; lt_pooling_kind(i); i++)
         if (!put_table(l, lt_pooling_kind(i), 1)) return false;
     if (!put_table(l, outputs, sizeof outputs / sizeof *outputs)) return false;
-    if (!put_list(l, train, n_train) || !put_table(l, compress, n_compress)) return false;
+    if (!put_train(l, train, n_train) || !put_table(l, compress, n_compress)) return false;
     if (!put_list(l, text, n_text) || !put_table(l, retrieve, n_retrieve)) return false;
     for (int i = 0; i < lt_kernels_count(); i++)
         if (!put(l, "isa", lt_kernels_at(i)->isa, "kernels that this machine can run", "")) return false;

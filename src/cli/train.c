@@ -3,6 +3,7 @@
 #include "lathe/train.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct course { /* since the last time it was told */
@@ -80,6 +81,38 @@ static bool is_known(lt_cli *cli, const char *slot, const char *name)
     return false;
 }
 
+static bool is_known_optimizer(lt_cli *cli, const char *text)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, ":"), text); /* settings may follow */
+    return is_known(cli, "optimizer", name);
+}
+
+static bool all_groups(lt_cli *cli, lt_train_options *o)
+{
+    const int n = lt_arg_times(&cli->args, "group");
+    const char **group = lt_alloc_array(cli->cx, n + 1, sizeof *group);
+    for (int i = 0; group && i < n; i++) group[i] = lt_arg_text_at(&cli->args, "group", i);
+    o->group = group;
+    o->groups = group ? n : 0;
+    return group != NULL;
+}
+
+static bool update_details(lt_cli *cli, lt_train_options *o)
+{
+    const lt_args *a = &cli->args;
+    o->layer_decay = lt_arg_num(a, "layer-decay");
+    o->decay_all = lt_arg_flag(a, "decay-all");
+    o->ema = lt_arg_num(a, "ema");
+    o->clip_by = lt_arg_text(a, "clip-by");
+    o->mean = lt_arg_text(a, "loss-mean");
+    o->decay_from_start = strcmp(lt_arg_text(a, "decay-from"), "start") == 0;
+    o->warmup_from = (int)lt_arg_int(a, "warmup-from");
+    o->lr_end = lt_arg_num(a, "lr-end");
+    o->power = lt_arg_num(a, "power");
+    return all_groups(cli, o);
+}
+
 /* With a teacher the first operand is that, the second the model. */
 static bool run_with(lt_cli *cli, bool taught)
 {
@@ -102,7 +135,7 @@ static bool run_with(lt_cli *cli, bool taught)
     if (!lt_arg_text(a, "out")) return lt_usage(cli, "-o OUT is expected");
     o.optimizer = lt_arg_text(a, "optimizer");
     o.schedule = lt_arg_text(a, "schedule");
-    if (!is_known(cli, "objective", objective) || !is_known(cli, "optimizer", o.optimizer) || !is_known(cli, "schedule", o.schedule)) return false;
+    if (!is_known(cli, "objective", objective) || !is_known_optimizer(cli, o.optimizer) || !is_known(cli, "schedule", o.schedule)) return false;
     o.model = a->operand[taught];
     o.out = lt_arg_text(a, "out");
     o.objective = objective;
@@ -133,6 +166,7 @@ static bool run_with(lt_cli *cli, bool taught)
     if (lt_arg_given(a, "dropout")) o.dropout = lt_arg_num(a, "dropout");
     o.warmup = lt_arg_int(a, "warmup");
     o.freeze = lt_arg_text(a, "freeze");
+    if (!update_details(cli, &o)) return false;
     o.every = lt_arg_int(a, "every");
     o.save_every = lt_arg_int(a, "save-every");
     o.patience = lt_arg_int(a, "patience");
@@ -176,17 +210,31 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"activation-checkpointing", 0, LT_OPT_FLAG, NULL, "keep only what blocks read, and compute them again in the backward pass: less memory, a third more work"}
 
 #define UPDATE_OPTIONS \
-    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion or lamb (see lathe list optimizer)", "adamw"}, \
+    {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion, lamb, adafactor, muon or schedule_free; settings may follow, as in " \
+     "adamw:eps_at=before,correct=no (see lathe list optimizer)", "adamw"}, \
     {"lr", 0, LT_OPT_NUM, "X", "learning rate", "5e-5", NULL, 0, 1e6}, \
-    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt or wsd", "constant"}, \
-    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises from 0", "0", NULL, 0, 1e12}, \
-    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights", "0.01", NULL, 0, 1e6}, \
-    {"beta1", 0, LT_OPT_NUM, "X", "Adam's", "0.9", NULL, 0, 1}, \
-    {"beta2", 0, LT_OPT_NUM, "X", "Adam's", "0.999", NULL, 0, 1}, \
-    {"eps", 0, LT_OPT_NUM, "X", "Adam's", "1e-8", NULL, 0, 1}, \
+    {"schedule", 0, LT_OPT_TEXT, "NAME", "behind the warm-up: constant, linear, cosine, inverse_sqrt, wsd or polynomial", "constant"}, \
+    {"warmup", 0, LT_OPT_INT, "N", "steps in which the rate rises", "0", NULL, 0, 1e12}, \
+    {"weight-decay", 0, LT_OPT_NUM, "X", "not of biases and norm weights (see --decay-all)", "0.01", NULL, 0, 1e6}, \
+    {"beta1", 0, LT_OPT_NUM, "X", "of the mean of gradients", "0.9", NULL, 0, 1}, \
+    {"beta2", 0, LT_OPT_NUM, "X", "of the mean of their squares; of lion, of its state", "0.999", NULL, 0, 1}, \
+    {"eps", 0, LT_OPT_NUM, "X", "of adamw and its kin, below the fraction", "1e-8", NULL, 0, 1}, \
     {"momentum", 0, LT_OPT_NUM, "X", "of sgd", "0.9", NULL, 0, 1}, \
-    {"clip", 0, LT_OPT_NUM, "X", "largest global norm of the gradient; 0: any", "1", NULL, 0, 1e30}, \
-    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"}
+    {"clip", 0, LT_OPT_NUM, "X", "largest norm of the gradient; 0: any", "1", NULL, 0, 1e30}, \
+    {"freeze", 0, LT_OPT_TEXT, "REGEX", "parameters whose names it is found in stay as they are"}, \
+    {"group", 0, LT_OPT_TEXT, "REGEX:KEY=X,…", "parameters whose names it is found in: lr, a factor of the rate; decay, a factor of " \
+     "--weight-decay; frozen, for so many steps; may be given again, and the last one that fits counts"}, \
+    {"layer-decay", 0, LT_OPT_NUM, "X", "the rate of block l of L (from 0) times X^(L-l): embeddings have the lowest, the head all of it", "1", NULL, 1e-6, 1}, \
+    {"decay-all", 0, LT_OPT_FLAG, NULL, "--weight-decay is of biases and norm weights too"}, \
+    {"ema", 0, LT_OPT_NUM, "D", "validate and save a moving average of the weights, which keeps D of itself at each step; 0: the weights", \
+     "0", NULL, 0, 0.9999999}, \
+    {"clip-by", 0, LT_OPT_CHOICE, NULL, "what --clip is a norm of: all of the gradient, or each tensor of it", "global", "global|tensor|worker"}, \
+    {"loss-mean", 0, LT_OPT_CHOICE, NULL, "what the loss is a mean over: the targets of a step; of each batch, then batches; of each sequence, then " \
+     "sequences; none: their sum", "step", "step|batch|sequence|none"}, \
+    {"decay-from", 0, LT_OPT_CHOICE, NULL, "where schedules begin to fall: behind the warm-up, or at the start, as BERT's", "warmup", "warmup|start"}, \
+    {"warmup-from", 0, LT_OPT_INT, "N", "the first rate of a warm-up: 0: zero; 1: lr / steps, as in fairseq and timm", "0", NULL, 0, 1}, \
+    {"lr-end", 0, LT_OPT_NUM, "X", "rate that schedules go down to", "0", NULL, 0, 1e6}, \
+    {"power", 0, LT_OPT_NUM, "X", "of the polynomial schedule", "1", NULL, 0, 100}
 
 #define RUN_OPTIONS \
     {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"}, \

@@ -234,3 +234,10 @@ static bool visit_param(lt_decl *d, lt_param *p)
 
 bool lt_model_readers(lt_ctx *cx, lt_model *m, lt_readers_fn *fn, void *arg) { return lt_stack_readers(cx, &m->stack, fn, arg); }
 bool lt_model_params(lt_ctx *cx, lt_model *m, lt_param_fn *fn, void *arg) { return lt_encoder_walk(cx, m, visit_param, &(visited){fn, arg}); }
+
+bool lt_model_params_at(lt_ctx *cx, lt_model *m, int depth, lt_param_fn *fn, void *arg)
+{
+    lt_stack *st = &m->stack;
+    lt_decl d = {.cx = cx, .visit = visit_param, .arg = &(visited){fn, arg}};
+    return depth == 0 ? st->embed.kind->declare(&st->embed, &d) : lt_block_declare(&st->block[depth - 1], &d);
+}

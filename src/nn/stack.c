@@ -51,15 +51,17 @@ lt_tensor *lt_stack_forward(lt_ctx *cx, const lt_stack *st, const int32_t *ids, 
 
 static bool declare_norm(lt_norm_slot *n, lt_decl *d) { return !n->kind || n->kind->declare(n, d); }
 
+bool lt_block_declare(lt_block *b, lt_decl *d)
+{
+    return declare_norm(&b->in1, d) && b->mixer.kind->declare(&b->mixer, d) && declare_norm(&b->r1.post, d) && declare_norm(&b->in2, d) &&
+           b->ffn.kind->declare(&b->ffn, d) && declare_norm(&b->r2.post, d);
+}
+
 bool lt_stack_declare(lt_stack *st, lt_decl *d)
 {
     if (!st->embed.kind->declare(&st->embed, d)) return false;
-    for (int i = 0; i < st->layers; i++) {
-        lt_block *b = &st->block[i];
-        if (!declare_norm(&b->in1, d) || !b->mixer.kind->declare(&b->mixer, d) || !declare_norm(&b->r1.post, d) || !declare_norm(&b->in2, d) ||
-            !b->ffn.kind->declare(&b->ffn, d) || !declare_norm(&b->r2.post, d))
-            return false;
-    }
+    for (int i = 0; i < st->layers; i++)
+        if (!lt_block_declare(&st->block[i], d)) return false;
     return declare_norm(&st->last, d);
 }
 

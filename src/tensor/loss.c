@@ -79,13 +79,12 @@ static void loss_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
     const loss *l = arg;
     const size_t elem = l->kn->elem, at = (size_t)(begin * l->cols) * elem;
     char *of_rows = l->row_loss ? l->row_loss + (size_t)begin * elem : NULL, *dx = l->dx ? l->dx + at : NULL;
-    if (l->kind == CROSS_ENTROPY) {
-        l->kn->cross_entropy(n, l->cols, l->x + at, l->label + begin, of_rows, dx);
-        return;
-    }
+    if (l->kind == CROSS_ENTROPY) l->kn->cross_entropy(n, l->cols, l->x + at, l->label + begin, of_rows, dx);
     for (int64_t r = 0; r < n; r++) {
         const double w = l->weight ? l->weight[begin + r] : 1;
-        const double sum = (l->kind == DIVERGENCE ? divergence : elements)(l, l->x + at, l->target + at, r * l->cols, dx);
+        double sum;
+        if (l->kind == CROSS_ENTROPY) sum = of_rows ? get(l->kn, of_rows, r) : 0;
+        else sum = (l->kind == DIVERGENCE ? divergence : elements)(l, l->x + at, l->target + at, r * l->cols, dx);
         if (of_rows) put(l->kn, of_rows, r, w * sum);
         for (int64_t j = 0; dx && l->weight && j < l->cols; j++) put(l->kn, dx, r * l->cols + j, w * get(l->kn, dx, r * l->cols + j));
     }
@@ -133,15 +132,23 @@ static lt_tensor *make(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x)
 
 lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor)
 {
+    return lt_weighted_cross_entropy(cx, x, label, NULL, factor);
+}
+
+lt_tensor *lt_weighted_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, const double *weight, double factor)
+{
     if (!x) return NULL;
     if (x->rank != 2) return lt_fail(cx, LT_ERR_USAGE, "cross_entropy: a matrix of logits is expected, not %s", lt_shape(cx, x));
     int32_t *kept = lt_alloc_array(cx, x->shape[0], sizeof *kept);
-    for (int64_t r = 0; kept && r < x->shape[0]; r++) {
+    double *own = weight ? lt_alloc_array(cx, x->shape[0], sizeof *own) : NULL;
+    if (!kept || (weight && !own)) return NULL;
+    for (int64_t r = 0; r < x->shape[0]; r++) {
         if (label[r] >= x->shape[1])
             return lt_fail(cx, LT_ERR_INPUT, "label %d at row %" PRId64 ": expected up to %" PRId64, label[r], r, x->shape[1] - 1);
         kept[r] = label[r];
+        if (own) own[r] = weight[r];
     }
-    return kept ? make(cx, &op_cross_entropy, &(loss){.kind = CROSS_ENTROPY, .label = kept, .factor = factor}, x) : NULL;
+    return make(cx, &op_cross_entropy, &(loss){.kind = CROSS_ENTROPY, .label = kept, .weight = own, .factor = factor}, x);
 }
 
 static lt_tensor *against(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x, lt_tensor *target)

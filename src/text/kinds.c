@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "text/train/trainer.h"
+
 enum { MOST_PARTS = 64, MOST_PATH = 200 };
 
 static const lt_kind *const kinds[] = {
@@ -46,6 +48,9 @@ static const lt_kind *const kinds[] = {
     &lt_decoder_replace.is,
     &lt_decoder_strip.is,
     &lt_decoder_byte_fallback.is,
+
+    &lt_trainer_wordpiece.is,
+    &lt_trainer_bpe.is,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -1,4 +1,4 @@
-/* Checkpoints: OUT/checkpoint-N is a model directory with the optimizer's moments and the run's place beside the weights; OUT itself becomes one when
+/* Checkpoints: OUT/checkpoint-N is a model directory with the optimizer's states and the run's place beside the weights; OUT itself becomes one when
  * the run ends. Each appears whole or not at all. While a run is under way OUT holds train.json, by which it is known as one. */
 #include "train/train.h"
 
@@ -36,38 +36,58 @@ static bool write_place(lt_ctx *cx, const lt_run *r, const char *folder, bool fi
         lt_json_put_double(&s, p->recent[i]);
     }
     if (p->recents) lt_str_puts(&s, "]");
-    lt_str_printf(&s, ",\"steps\":%" PRId64 ",\"finished\":%s}\n", r->steps, finished ? "true" : "false");
+    lt_str_printf(&s, ",\"steps\":%" PRId64 ",\"optimizer\":\"%s\",\"averaged\":%s,\"finished\":%s}\n", r->steps, r->optimizer->is.name,
+                  lt_averages(r) ? "true" : "false", finished ? "true" : "false");
     bool good = write_text(cx, folder, place_file, &s);
     lt_str_free(&s);
     return good;
 }
 
-static lt_stored as_stored(const char *name, const lt_trained *t, const lt_run *r, const void *data)
+static lt_stored as_stored(const char *name, const lt_tensor *t, const void *data)
 {
-    const lt_tensor *v = &t->param->value;
-    lt_stored s = {.name = name, .dtype = v->dtype, .rank = v->rank, .data = data, .bytes = (size_t)t->count * r->kn->elem};
-    for (int d = 0; d < s.rank; d++) s.shape[d] = v->shape[d];
+    lt_stored s = {.name = name, .dtype = t->dtype, .rank = t->rank, .data = data, .bytes = lt_dtype_size(t->dtype)};
+    for (int d = 0; d < s.rank; d++) s.bytes *= (size_t)(s.shape[d] = t->shape[d]);
     return s;
 }
 
-/* And what is learned but does not belong to the model. */
-static bool write_moments(lt_ctx *cx, const lt_run *r, const char *folder)
+/* Calls fn for all that a checkpoint holds of a parameter beside the model's weights: the optimizer's states; the trained weights where those of the model
+ * are an average of them; and the value of what is learned but does not belong to the model. */
+typedef struct keeping keeping;
+typedef bool keep_fn(lt_ctx *cx, keeping *k, const char *name, const lt_tensor *t, void *data);
+struct keeping {
+    lt_stored *list; /* writing */
+    int n;
+    const lt_weights *from; /* reading */
+    const char *path;
+    bool reads;
+};
+
+static bool each_kept(lt_ctx *cx, const lt_run *r, keep_fn *fn, keeping *k)
 {
-    const int per = r->optimizer->moments;
-    int n = 0;
-    lt_stored *list = lt_alloc_array(cx, (int64_t)r->params * per + 1, sizeof *list);
-    const char *path = lt_path_join(cx, folder, moments_file);
-    if (!list || !path) return false;
     for (int i = 0; i < r->params; i++) {
         const lt_trained *t = &r->param[i];
-        for (int k = 0; k < per; k++) {
-            const char *name = lt_sprintf(cx, "moment%d.%s", k + 1, t->param->name);
-            if (!name) return false;
-            list[n++] = as_stored(name, t, r, t->moment[k]);
-        }
-        if (t->param == r->extra) list[n++] = as_stored(t->param->name, t, r, t->param->value.data);
+        const lt_tensor *value = &t->param->value;
+        for (int j = 0; j < LT_STATES; j++)
+            if (t->state[j].data && !fn(cx, k, lt_sprintf(cx, "%s.%s", r->optimizer->state[j], t->param->name), &t->state[j], t->state[j].data)) return false;
+        if (t->param == r->extra && !fn(cx, k, t->param->name, value, value->data)) return false;
+        if (!lt_averages(r)) continue;
+        if (k->reads) memcpy(t->average, value->data, (size_t)t->count * r->kn->elem); /* the model was read: it has the average */
+        if (!fn(cx, k, lt_sprintf(cx, "trained.%s", t->param->name), value, k->reads ? value->data : t->average)) return false;
     }
-    return lt_safetensors_write(cx, path, list, n, NULL);
+    return true;
+}
+
+static bool keep_one(lt_ctx *cx, keeping *k, const char *name, const lt_tensor *t, void *data)
+{
+    if (name) k->list[k->n++] = as_stored(name, t, data);
+    return name != NULL;
+}
+
+static bool write_states(lt_ctx *cx, const lt_run *r, const char *folder)
+{
+    keeping k = {.list = lt_alloc_array(cx, (int64_t)r->params * (LT_STATES + 1) + 1, sizeof *k.list)};
+    const char *path = lt_path_join(cx, folder, moments_file);
+    return k.list && path && each_kept(cx, r, keep_one, &k) && lt_safetensors_write(cx, path, k.list, k.n, NULL);
 }
 
 static bool write_record(lt_ctx *cx, const lt_run *r, const char *folder)
@@ -105,14 +125,18 @@ static bool fill(void *arg, lt_ctx *cx, const char *folder)
     const filling *f = arg;
     if (!write_record(cx, f->r, folder)) return false;
     if (f->last) return write_place(cx, f->r, folder, true) && take_along(cx, f->r->o->out, folder);
-    return write_moments(cx, f->r, folder) && write_place(cx, f->r, folder, false);
+    return write_states(cx, f->r, folder) && write_place(cx, f->r, folder, false);
 }
 
 bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last)
 {
     lt_scope scope = lt_open(cx, NULL);
     const char *path = last ? r->o->out : lt_sprintf(cx, "%s/%s%" PRId64, r->o->out, checkpoint_name, r->place.step);
-    bool good = path && lt_model_save_with(cx, r->model, path, fill, &(filling){r, last});
+    bool good = path && lt_average_show(cx, r);
+    if (good) {
+        good = lt_model_save_with(cx, r->model, path, fill, &(filling){r, last});
+        lt_average_hide(r);
+    }
     lt_end(cx, scope);
     return good;
 }
@@ -192,28 +216,41 @@ char *lt_checkpoint_find(lt_ctx *cx, const char *out, bool *finished)
     return newest < 0 ? NULL : lt_sprintf(cx, "%s/%s%" PRId64, out, checkpoint_name, newest);
 }
 
-static bool read_stored(lt_ctx *cx, const lt_weights *w, const char *path, const char *name, const lt_trained *t, const lt_run *r, void *to)
+static bool read_one(lt_ctx *cx, keeping *k, const char *name, const lt_tensor *t, void *data)
 {
-    const lt_stored *s = name ? lt_weights_find(w, name) : NULL;
-    if (!s || s->bytes != (size_t)t->count * r->kn->elem || s->dtype != t->param->value.dtype)
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\" is absent or of another size: was the run begun with other options?", path, name ? name : "");
-    memcpy(to, s->data, s->bytes);
+    const lt_stored *s = name ? lt_weights_find(k->from, name) : NULL, want = as_stored(name, t, NULL);
+    bool same = s && s->dtype == want.dtype && s->rank == want.rank && s->bytes == want.bytes;
+    for (int d = 0; same && d < s->rank; d++) same = s->shape[d] == want.shape[d];
+    if (!same)
+        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: tensor \"%s\" is %s: was the run begun with other options?", k->path, name ? name : "",
+                          s ? "of another shape" : "absent");
+    memcpy(data, s->data, s->bytes);
+    k->n++;
     return true;
 }
 
-static bool read_moments(lt_ctx *cx, lt_run *r, const char *folder)
+static bool read_states(lt_ctx *cx, lt_run *r, const char *folder)
 {
-    const char *path = lt_path_join(cx, folder, moments_file);
-    lt_weights *w = path ? lt_weights_open(cx, path) : NULL;
-    bool good = w != NULL;
-    for (int i = 0; good && i < r->params; i++) {
-        const lt_trained *t = &r->param[i];
-        for (int k = 0; good && k < r->optimizer->moments; k++)
-            good = read_stored(cx, w, path, lt_sprintf(cx, "moment%d.%s", k + 1, t->param->name), t, r, t->moment[k]);
-        if (good && t->param == r->extra) good = read_stored(cx, w, path, t->param->name, t, r, t->param->value.data);
-    }
+    keeping k = {.reads = true, .path = lt_path_join(cx, folder, moments_file)};
+    lt_weights *w = k.path ? lt_weights_open(cx, k.path) : NULL;
+    k.from = w;
+    bool good = w && each_kept(cx, r, read_one, &k) &&
+                lt_fail_if(cx, k.n != lt_weights_count(w), LT_ERR_INPUT, "%s: %d tensors, %d are expected: was the run begun with other options?", k.path,
+                           lt_weights_count(w), k.n);
     lt_weights_close(w);
     return good;
+}
+
+/* Checkpoints of before say neither; their tensors tell. */
+static bool is_of_this_run(lt_ctx *cx, const lt_run *r, const char *path, const lt_json *j)
+{
+    const lt_json *averaged = lt_json_get(j, "averaged");
+    size_t size = 0;
+    const char *name = lt_json_text(lt_json_get(j, "optimizer"), &size);
+    return lt_fail_if(cx, name && strcmp(name, r->optimizer->is.name) != 0, LT_ERR_USAGE, "%s: the run was begun with optimizer %s, not %s", path, name,
+                      r->optimizer->is.name) &&
+           lt_fail_if(cx, averaged && lt_json_bool(averaged, false) != lt_averages(r), LT_ERR_USAGE, "%s: the run was begun %s ema", path,
+                      lt_averages(r) ? "without" : "with");
 }
 
 bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder)
@@ -230,8 +267,10 @@ bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder)
     const lt_json *recent = lt_json_get(j, "recent");
     const int64_t recents = lt_json_size(recent) < LT_RECENT ? lt_json_size(recent) : LT_RECENT;
     for (p->recents = 0; p->recents < recents; p->recents++) p->recent[p->recents] = lt_json_num(lt_json_at(recent, p->recents), 0);
+    const bool ours = is_of_this_run(cx, r, path, j);
     lt_json_free(j);
+    if (!ours) return false;
     if (p->step < 0 || p->epoch < 0 || p->next < 0 || p->next > r->train.n)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: not the place of a run over these %" PRId64 " examples", path, r->train.n);
-    return read_moments(cx, r, folder);
+    return read_states(cx, r, folder);
 }

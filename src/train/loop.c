@@ -9,7 +9,8 @@
 
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
-                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1};
+                                            .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
+                                            .layer_decay = 1, .power = 1};
 /* ---- the run ---- */
 
 /* By the first worker, whose weights are those of all. */
@@ -32,7 +33,10 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         result->seconds += s.seconds;
         if (report && r->dist->rank == 0) report(arg, &s);
         const bool last = r->place.step == r->steps;
-        if (o->valid && (last || (o->every && r->place.step % o->every == 0)) && !lt_dist_agree(cx, r->dist, lt_validate(cx, r, log, result))) return false;
+        if (o->valid && (last || (o->every && r->place.step % o->every == 0))) {
+            if (!lt_dist_agree(cx, r->dist, lt_average_show(cx, r)) || !lt_dist_agree(cx, r->dist, lt_validate(cx, r, log, result))) return false;
+            lt_average_hide(r);
+        }
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !keep(cx, r, false)) return false;
     }
@@ -56,13 +60,9 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
 {
     const lt_train_options *o = r->o;
     r->objective = lt_objective_named(o->objective);
-    r->optimizer = lt_optimizer_named(o->optimizer ? o->optimizer : "adamw");
-    r->schedule = lt_schedule_named(o->schedule ? o->schedule : "constant");
     return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
-           lt_fail_if(cx, !r->optimizer, LT_ERR_USAGE, "optimizer \"%s\" is not known", o->optimizer) &&
-           lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", o->schedule) &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch);
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_details_find(cx, r);
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */

@@ -1,5 +1,6 @@
-/* What a run learns: the parameters of its model that are not frozen, each with its gradient and the optimizer's moments. */
+/* What a run learns: the parameters of its model that are not frozen, each with its gradient and the optimizer's states. */
 #include <regex.h>
+#include <string.h>
 
 #include "train/train.h"
 
@@ -24,13 +25,27 @@ static bool gather_param(void *arg, lt_ctx *cx, lt_param *p)
         g->room += 64;
     }
     lt_trained *t = &r->param[r->params++];
-    *t = (lt_trained){.param = p, .count = 1, .grad = p->value, .decays = p->value.rank > 1};
+    *t = (lt_trained){.param = p, .count = 1, .grad = p->value, .rate = 1};
     for (int i = 0; i < p->value.rank; i++) t->count *= p->value.shape[i];
     t->grad.param = NULL;
     t->grad.data = lt_new(cx, t->count, r->kn->elem);
-    bool good = t->grad.data != NULL;
-    for (int k = 0; k < r->optimizer->moments; k++) good = good && (t->moment[k] = lt_new(cx, t->count, r->kn->elem));
-    return good;
+    return t->grad.data != NULL;
+}
+
+static bool make_states(lt_ctx *cx, const lt_run *r, lt_trained *t)
+{
+    const lt_optimizer_kind *kind = r->optimizer;
+    for (int k = 0; k < LT_STATES && kind->state[k]; k++) {
+        lt_tensor s = {.dtype = t->param->value.dtype, .rank = t->param->value.rank};
+        memcpy(s.shape, t->param->value.shape, sizeof s.shape);
+        if (kind->has && !kind->has(r, t, k, &s)) continue;
+        int64_t count = 1;
+        for (int i = 0; i < s.rank; i++) count *= s.shape[i];
+        if (!(s.data = lt_new(cx, count, r->kn->elem))) return false;
+        t->state[k] = s;
+    }
+    if (kind->begin) kind->begin(r, t);
+    return true;
 }
 
 bool lt_params_gather(lt_ctx *cx, lt_run *r)
@@ -45,8 +60,19 @@ bool lt_params_gather(lt_ctx *cx, lt_run *r)
     }
     bool good = lt_model_params(cx, r->model, gather_param, &g) && (!r->extra || gather_param(&g, cx, r->extra));
     if (g.freezes) regfree(&g.freeze);
-    for (int i = 0; good && i < r->params; i++) r->param[i].param->value.grad = &r->param[i].grad; /* the array has stopped moving */
-    return good && lt_fail_if(cx, r->params == 0, LT_ERR_USAGE, "freeze: %s leaves no parameter to train", r->o->freeze);
+    if (!good || !lt_fail_if(cx, r->params == 0, LT_ERR_USAGE, "freeze: %s leaves no parameter to train", r->o->freeze) || !lt_roles_give(cx, r)) return false;
+    for (int i = 0; i < r->params; i++)
+        if (!make_states(cx, r, &r->param[i])) return false;
+    lt_params_wake(r); /* the array has stopped moving */
+    return lt_average_begin(cx, r);
+}
+
+void lt_params_wake(lt_run *r)
+{
+    for (int i = 0; i < r->params; i++) {
+        lt_trained *t = &r->param[i];
+        t->param->value.grad = r->place.step >= t->frozen ? &t->grad : NULL;
+    }
 }
 
 void lt_params_free(lt_run *r)
@@ -54,7 +80,8 @@ void lt_params_free(lt_run *r)
     for (int i = 0; i < r->params; i++) {
         r->param[i].param->value.grad = NULL;
         lt_free(r->param[i].grad.data);
-        for (int k = 0; k < 2; k++) lt_free(r->param[i].moment[k]);
+        lt_free(r->param[i].average);
+        for (int k = 0; k < LT_STATES; k++) lt_free(r->param[i].state[k].data);
     }
     lt_free(r->param);
 }

@@ -38,6 +38,7 @@ typedef struct lt_minibatch { /* scoped */
     lt_batch batch;
     const int32_t *labels;   /* [tokens]; NULL: none */
     const int64_t *example;  /* [sequences] */
+    const double *weight;    /* [tokens] of their losses; NULL: ones */
     int64_t counted;         /* targets */
     /* Of a part of a larger batch: numbers there of its tokens, and of the rows that the head sees; NULL: this is all of it. */
     const uint32_t *token_row, *output_row;
@@ -62,29 +63,67 @@ typedef struct lt_objective_kind {
 } lt_objective_kind;
 extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
 
+enum { LT_STATES = 4, LT_SETTINGS = 8 };
+
 typedef struct lt_trained { /* one parameter */
     lt_param *param;
     int64_t count;
     lt_tensor grad;
-    void *moment[2];
-    bool decays;
+    lt_tensor state[LT_STATES]; /* the optimizer's, as its kind names them; data NULL: this parameter has none */
+    void *average;              /* of its weights; while that stands in their place, the weights (average.c); NULL: none */
+    int depth;                  /* 0: embeddings; l + 1: block l; more: what follows the blocks */
+    bool hidden;                /* the weight of a linear in a block */
+    bool decays;                /* it is no bias and no norm, or all do */
+    double rate, decay;         /* factor of the run's rate; weight decay */
+    int64_t frozen;             /* steps before its first one */
+    /* Of the step that is being taken: */
+    int64_t t;                  /* its own steps, from 1 */
+    double norm;                /* of its gradient */
+    double lr, scale;           /* rate; factor of the gradient (clipping) */
+    double number[2];           /* the optimizer's, from sweep to sweep */
 } lt_trained;
+
+typedef struct lt_piece { /* of a parameter: what one thread updates at a time */
+    lt_trained *t;
+    int64_t begin, n; /* elements */
+    double sum[2];    /* what a sweep leaves for lt_optimizer_kind.between */
+    void *scratch;
+} lt_piece;
+
+typedef struct lt_setting { /* KEY=VALUE behind an optimizer's name; a table ends with {0} */
+    const char *name;
+    double initial, min, max;
+    const char *words; /* "no|yes": the value is the number of one of these; NULL: a number */
+} lt_setting;
 
 typedef struct lt_optimizer_kind {
     lt_kind is;
-    int moments;
-    bool whole; /* a piece is an entire parameter */
-    /* One piece of a parameter's elements, the gradient times `scale`; t counts from 1. */
-    void (*step)(const lt_run *r, const lt_kernels *kn, const lt_trained *p, int64_t t, double lr, double scale, int64_t begin, int64_t n);
+    const lt_setting *settings;
+    const char *state[LT_STATES]; /* names, as in checkpoints; NULL: no more */
+    /* State k of a parameter, whose rank and shape it may change; NULL: all, shaped as the weights. */
+    bool (*has)(const lt_run *r, const lt_trained *t, int k, lt_tensor *shape);
+    void (*begin)(const lt_run *r, lt_trained *t); /* states of a new run; NULL: zeros */
+    bool (*fits)(lt_ctx *cx, const lt_run *r);     /* refuses options that have no meaning with it; NULL: all fit */
+    double (*rate)(const lt_run *r, int64_t t);    /* its own, in place of schedule and --lr; NULL, or < 0: none */
+    bool warms;   /* its warm-up begins at lr / N */
+    bool rows;    /* pieces of matrices are whole rows */
+    int64_t (*scratch)(const lt_trained *t); /* elements of each piece's scratch, cleared; NULL: none */
+    int sweeps;   /* over all pieces, each after the one before has ended everywhere; 0: one */
+    void (*step)(const lt_run *r, lt_piece *p, int sweep);
+    /* What follows a sweep, of one parameter with its n pieces; NULL: nothing. */
+    bool (*between)(lt_ctx *cx, const lt_run *r, lt_trained *t, lt_piece *piece, int64_t n, int sweep);
+    double (*shown)(const lt_run *r); /* the weights to evaluate and save lie so far from the trained ones towards state 0; NULL: they are those */
 } lt_optimizer_kind;
-extern const lt_optimizer_kind lt_optimizer_adamw, lt_optimizer_sgd, lt_optimizer_lion, lt_optimizer_lamb;
+extern const lt_optimizer_kind lt_optimizer_adamw, lt_optimizer_sgd, lt_optimizer_lion, lt_optimizer_lamb, lt_optimizer_adafactor, lt_optimizer_muon,
+    lt_optimizer_schedule_free;
 
 typedef struct lt_schedule_kind {
     lt_kind is;
-    double (*factor)(int64_t step, int64_t warmup, int64_t steps); /* of the rate, step from warmup on */
+    double (*factor)(const lt_train_options *o, int64_t step, int64_t steps, double share); /* of the rate; `share` of the decay's way is done */
 } lt_schedule_kind;
-extern const lt_schedule_kind lt_schedule_constant, lt_schedule_linear, lt_schedule_cosine, lt_schedule_inverse_sqrt, lt_schedule_wsd;
-double lt_schedule_rate(const lt_schedule_kind *k, double lr, int64_t step, int64_t warmup, int64_t steps); /* step from 0 */
+extern const lt_schedule_kind lt_schedule_constant, lt_schedule_linear, lt_schedule_cosine, lt_schedule_inverse_sqrt, lt_schedule_wsd,
+    lt_schedule_polynomial;
+double lt_schedule_rate(const lt_run *r, int64_t step); /* step from 0 */
 
 const lt_objective_kind *lt_objective_named(const char *name);
 const lt_optimizer_kind *lt_optimizer_named(const char *name);
@@ -117,6 +156,10 @@ struct lt_run {
     lt_model *model;        /* NULL while rows are read */
     lt_tokenizer *tokenizer; /* NULL: rows are ids */
     int vocab;
+    double setting[LT_SETTINGS];          /* of the optimizer */
+    bool clip_tensors;                    /* each by itself */
+    bool clip_workers;                    /* … or of each worker, before they are added up */
+    enum { LT_OVER_STEP, LT_OVER_BATCH, LT_OVER_SEQUENCE, LT_OVER_NOTHING } mean; /* what the loss is a mean over */
     const lt_kernels *kn;
     int limit; /* longest example */
     lt_examples train, valid;
@@ -145,6 +188,22 @@ int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an err
 /* params.c */
 bool lt_params_gather(lt_ctx *cx, lt_run *r); /* of r->model and r->extra, into r->param */
 void lt_params_free(lt_run *r);
+void lt_params_wake(lt_run *r); /* those that are frozen until a later step cost no gradient */
+/* roles.c: what is special about parameters, by what they are and by --group and its kin. */
+bool lt_roles_give(lt_ctx *cx, lt_run *r);
+/* details.c: the optimizer with its settings, the schedule, and how a step is made of its batches. */
+bool lt_details_find(lt_ctx *cx, lt_run *r);
+bool lt_losses_weigh(lt_ctx *cx, const lt_run *r, lt_minibatch *b, int batches, double *by_counted, double *by_sequences); /* factors of each batch */
+/* update.c */
+bool lt_gradient_norms(lt_ctx *cx, lt_run *r, double *norm);                 /* of each parameter, and of all */
+bool lt_update(lt_ctx *cx, lt_run *r, double lr, double norm, bool *finite); /* whether all weights are finite after it */
+/* x += share · (goal - x): what is added is small where both are near, so that a share near 0 or 1 loses nothing. goal is not x. */
+void lt_approach(const lt_kernels *kn, int64_t n, double share, const void *goal, void *x);
+/* average.c: weights that are evaluated and saved, beside those that are trained. */
+bool lt_average_begin(lt_ctx *cx, lt_run *r);
+bool lt_averages(const lt_run *r); /* whether there are any */
+bool lt_average_show(lt_ctx *cx, lt_run *r); /* they take the place of the trained ones … */
+void lt_average_hide(lt_run *r);             /* … until here */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */

@@ -64,14 +64,22 @@ check "… and weights" cmp "$T/out2/model.safetensors" "$T/out-again/model.safe
 for o in mlm tag; do
     data=$T/rows.tsv
     again=--activation-checkpointing # changes nothing but when gradients come
-    [ $o = tag ] && data=$T/tags.jsonl again=
-    alone --objective $o --data "$data" --batch-tokens 60 --dropout 0.2 --lr 1e-3 --steps 6 --log "$T/$o.1" -o "$T/$o-1" >/dev/null
-    workers 2 --objective $o --data "$data" --batch-tokens 60 --dropout 0.2 --lr 1e-3 --steps 6 --log "$T/$o.2" -o "$T/$o-2" $again >/dev/null
+    mean=sequence
+    [ $o = tag ] && data=$T/tags.jsonl again='' mean=batch
+    alone --objective $o --data "$data" --batch-tokens 60 --loss-mean $mean --ema 0.9 --dropout 0.2 --lr 1e-3 --steps 6 --log "$T/$o.1" -o "$T/$o-1" >/dev/null
+    workers 2 --objective $o --data "$data" --batch-tokens 60 --loss-mean $mean --ema 0.9 --dropout 0.2 --lr 1e-3 --steps 6 --log "$T/$o.2" -o "$T/$o-2" $again >/dev/null
     check "$o: 2 processes have the losses of one" near "$T/$o.1" "$T/$o.2" 1e-5
 done
 alone --objective classify --data "$T/rows.tsv" --batch 2 --steps 4 --log "$T/few.1" -o "$T/few-1" >/dev/null
 workers 3 --objective classify --data "$T/rows.tsv" --batch 2 --steps 4 --log "$T/few.3" -o "$T/few-3" >/dev/null
 check "fewer sequences than processes" near "$T/few.1" "$T/few.3" 1e-5
+
+few=(--objective classify --data "$T/rows.tsv" --batch 8 --steps 4 --lr 1e-3 --clip 0.1)
+alone "${few[@]}" --log "$T/clip.1" -o "$T/clip-1" >/dev/null
+workers 1 "${few[@]}" --clip-by worker --log "$T/clip.w" -o "$T/clip-w" >/dev/null
+check "clipping of one worker's own gradient is that of all" near "$T/clip.1" "$T/clip.w" 1e-5
+workers 2 "${few[@]}" --clip-by worker --log "$T/clip.2" -o "$T/clip-2" >/dev/null
+check "… of two each its own" awk -F'"grad_norm":' '{ if ($2 + 0 < 0.5) bad = 1 } END { exit bad || NR != 4 }' "$T/clip.2"
 
 # Killed, all of them or one, and resumed.
 long=(--objective classify --data "$T/rows.tsv" --batch 8 --lr 1e-3 --steps 120 --save-every 20)

@@ -7,7 +7,7 @@ is "$rc:$err" "0:" "list --json"
 is "$(grep -vcE '^\{"slot":"[a-z-]+","name":"[^"]+","summary":"[^"].*","source":".*"\}$' <<<"$out")" 0 "list: keys of every line"
 is "$(sed 's/,"summary.*//' <<<"$out" | sort | uniq -d)" "" "list: each filling once"
 for slot in family linear mixer position norm ffn residual embed head activation pooling model normalizer pre-tokenizer \
-    quantizer post-processor decoder analyzer search documents metric output isa verb; do
+    quantizer post-processor decoder trainer analyzer search documents metric output isa verb; do
     run lathe list $slot --json
     is "$rc:$(grep -c "^{\"slot\":\"$slot\"," <<<"$out"):$(wc -l <<<"$out")" "0:$(wc -l <<<"$out"):$(wc -l <<<"$out")" "list $slot: that slot alone"
 done

@@ -97,6 +97,12 @@ n=0
     [ ${#json} -gt $limit ] || printf '%s\0%b\0%s' "$json" "A text's worth: naïve CAFÉ, 3.14\t你好 👩‍🚀 [MASK]" 'and a pair' >"$out/tokenizer/$n"
 done
 
+# Texts to learn from: a byte for kind and options, one for the size.
+mkdir -p "$out/tokenizer_train"
+for how in '\000\050' '\001\040' '\002\100' '\101\020' '\134\030'; do
+    { printf '%b' "$how"; head -c 3000 tests/fixtures/text/trained.txt; } >"$out/tokenizer_train/${how//\\/}"
+done
+
 # Models: config.json and the sentence-transformers files, with NULs between them.
 mkdir -p "$out/model"
 for folder in "$model"/*/ tests/fixtures/sentence/*/; do

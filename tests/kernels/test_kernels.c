@@ -11,6 +11,7 @@
 #include "kernels/check_product.h"
 #include "kernels/check_rows.h"
 #include "kernels/check_sparse.h"
+#include "kernels/check_update.h"
 
 static void test_tables(void **unused)
 {
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_to_bf16, reseed),        cmocka_unit_test_setup(test_attend_bf16, reseed),
         cmocka_unit_test_setup(test_sparse, reseed),         cmocka_unit_test_setup(test_sparse_as_dense, reseed),
         cmocka_unit_test_setup(test_sparse_pack, reseed),    cmocka_unit_test_setup(test_sparse_ends, reseed),
-        cmocka_unit_test_setup(test_sparse_parts, reseed),
+        cmocka_unit_test_setup(test_sparse_parts, reseed),   cmocka_unit_test_setup(test_updates, reseed),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

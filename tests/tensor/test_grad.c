@@ -47,6 +47,7 @@ OP(make_sigmoid, lt_sigmoid_cross_entropy(cx, x[0], lt_detach(cx, x[1]), 0.3))
 OP(make_squared, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), NULL, 0.3))
 
 static const double weights[] = {1, 0.5, 0, 2, 1, 0.25, 3};
+OP(make_weighed_cross_entropy, lt_weighted_cross_entropy(cx, x[0], labels, weights, 0.3))
 OP(make_weighed, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), weights, 0.3))
 OP(make_divergence, lt_divergence(cx, x[0], lt_detach(cx, x[1]), 1.7, weights, 0.3))
 OP(make_relation, lt_relation(cx, x[0], x[1], lt_detach(cx, x[2]), lt_detach(cx, x[3]), seqs, 2, 0.3))
@@ -155,6 +156,7 @@ static const test_case cases[] = {
     {"attend, dropout, causal", 3, {{9, 10}, {9, 10}, {9, 10}}, make_dropped_causal, 2},
     {"attend, one input thrice", 1, {{9, 10}}, make_self, 2},
     {"cross_entropy", 1, {{7, 5}}, make_cross_entropy, 4},
+    {"cross_entropy", 1, {{7, 5}}, make_weighed_cross_entropy, 4},
     {"sigmoid_cross_entropy", 2, {{7, 5}, {7, 5}}, make_sigmoid, 4, (lt_act)0, 1},
     {"squared_error", 2, {{7, 5}, {7, 5}}, make_squared, 4, (lt_act)0, 1},
     {"squared_error", 2, {{7, 5}, {7, 5}}, make_weighed, 4, (lt_act)0, 1},

@@ -226,21 +226,4 @@ static double sum_squares(int64_t n, const void *x)
     return sum;
 }
 
-static void adam(int64_t n, const lt_adam *h, void *w, const void *g, void *m, void *v)
-{
-    const vf keep = v_set((float)(1 - h->lr * h->decay)), b1 = v_set((float)(1 - h->beta1)), b2 = v_set((float)h->beta2), c2 = v_set((float)(1 - h->beta2));
-    const vf step = v_set((float)(-h->lr / h->correct1)), root = v_set((float)(1 / __builtin_sqrt(h->correct2))), eps = v_set((float)h->eps);
-    const vf scale = v_set((float)h->scale);
-    for (int64_t i = 0; i < n; i += LT_LANES) {
-        const int64_t left = n - i;
-        vf d = row_load((const float *)g + i, left) * scale, a = row_load((float *)m + i, left), b = row_load((float *)v + i, left);
-        a = v_fma(d - a, b1, a);
-        b = v_fma(d * d, c2, b * b2);
-        row_store((float *)m + i, left, a);
-        row_store((float *)v + i, left, b);
-        vf x = row_load((float *)w + i, left) * keep, below = v_fma(v_sqrt(b), root, eps);
-        row_store((float *)w + i, left, v_fma(a / below, step, x));
-    }
-}
-
 #endif

@@ -12,6 +12,7 @@
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/sparse.h"
+#include "kernels/cpu/update.h"
 #include "kernels/tables.h"
 
 #define NAME_(isa) lt_kernels_##isa
@@ -43,6 +44,8 @@ const lt_kernels NAME(LT_ISA) = {
     .transpose = transpose,
     .axpy = axpy,
     .adam = adam,
+    .adam_direction = adam_direction,
+    .lion = lion,
     .dropout = dropout,
     .sum_squares = sum_squares,
     .act_back = act_back,

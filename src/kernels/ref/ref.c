@@ -346,14 +346,40 @@ static void axpy(int64_t n, double a, const void *x, void *y)
 
 static double sum_squares(int64_t n, const void *x) { return row_sum(n, x, 0, 2); }
 
+/* Moves both moments; gives Adam's direction, m̂ / (sqrt(v̂ + …) + eps). */
+static double adam_ratio(const lt_adam *h, double g, real *m, real *v)
+{
+    const double d = h->scale * g;
+    *m = (real)(h->beta1 * (double)*m + (1 - h->beta1) * d);
+    *v = (real)(h->beta2 * (double)*v + (1 - h->beta2) * d * d);
+    return (double)*m / h->correct1 / (sqrt(((double)*v + h->inside) / h->correct2) + h->eps);
+}
+
 static void adam(int64_t n, const lt_adam *h, void *w, const void *g, void *m, void *v)
 {
     for (int64_t i = 0; i < n; i++) {
-        real *x = (real *)w + i, *a = (real *)m + i, *b = (real *)v + i;
-        const double d = h->scale * (double)((const real *)g)[i];
-        *a = (real)(h->beta1 * (double)*a + (1 - h->beta1) * d);
-        *b = (real)(h->beta2 * (double)*b + (1 - h->beta2) * d * d);
-        *x = (real)((double)*x * (1 - h->lr * h->decay) - h->lr * ((double)*a / h->correct1) / (sqrt((double)*b / h->correct2) + h->eps));
+        real *x = (real *)w + i;
+        const double u = adam_ratio(h, (double)((const real *)g)[i], (real *)m + i, (real *)v + i);
+        *x = (real)((double)*x * (1 - h->lr * h->decay) - h->lr * u);
+    }
+}
+
+static void adam_direction(int64_t n, const lt_adam *h, const void *w, void *g, void *m, void *v)
+{
+    for (int64_t i = 0; i < n; i++) {
+        real *d = (real *)g + i;
+        *d = (real)(adam_ratio(h, (double)*d, (real *)m + i, (real *)v + i) + h->decay * (double)((const real *)w)[i]);
+    }
+}
+
+static void lion(int64_t n, const lt_adam *h, void *w, const void *g, void *m)
+{
+    for (int64_t i = 0; i < n; i++) {
+        real *x = (real *)w + i, *a = (real *)m + i;
+        const double d = h->scale * (double)((const real *)g)[i] - (double)*a, mean = (double)*a + (1 - h->beta1) * d;
+        const double move = mean > 0 ? h->lr : mean < 0 ? -h->lr : mean; /* zero stays, and NaN is seen */
+        *x = (real)((double)*x * (1 - h->lr * h->decay) - move);
+        *a = (real)((double)*a + (1 - h->beta2) * d);
     }
 }
 
@@ -390,6 +416,8 @@ const lt_kernels NAME(LT_REAL) = {
     .transpose = transpose,
     .axpy = axpy,
     .adam = adam,
+    .adam_direction = adam_direction,
+    .lion = lion,
     .dropout = dropout,
     .sum_squares = sum_squares,
     .act_back = act_back,

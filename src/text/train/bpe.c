@@ -22,8 +22,7 @@ static bool make_alphabet(lt_ctx *cx, lt_trainer *t, int32_t id[256])
         if (byte >= 0 && (id[byte] = lt_trainer_token(cx, t, text, (size_t)lt_utf8_put(c, text))) < 0) return false;
     }
     t->alphabet = t->tokens.n - before;
-    return lt_fail_if(cx, t->tokens.n > t->options->vocab_size, LT_ERR_USAGE,
-                      "a vocabulary of %d entries: the 256 bytes and the special tokens are %d already", t->options->vocab_size, t->tokens.n);
+    return true;
 }
 
 static bool learn(lt_ctx *cx, lt_trainer *t)
@@ -81,8 +80,9 @@ static void put_config(const lt_trainer *t, lt_str *s)
 }
 
 const lt_trainer_kind lt_trainer_bpe = {
-    .name = "bpe",
+    .is = {"trainer", "bpe", "GPT-2's tokenizer, learnt from texts: bytes, merged by frequency", "Sennrich et al. 2016, arXiv 1508.07909"},
     .special = special,
+    .bytes = 256,
     .cut = cut,
     .learn = learn,
     .put_parts = put_parts,

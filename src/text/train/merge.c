@@ -268,8 +268,10 @@ static bool merge_first(learner *l)
 static bool learn(learner *l)
 {
     lt_merging *m = l->m;
-    l->left = lt_new(l->cx, m->want, sizeof *l->left);
-    l->right = lt_new(l->cx, m->want, sizeof *l->right);
+    int64_t most = m->tokens->n + m->n; /* a merge takes a symbol away */
+    if (most > m->want) most = m->want;
+    l->left = lt_new(l->cx, most, sizeof *l->left);
+    l->right = lt_new(l->cx, most, sizeof *l->right);
     if (!l->left || !l->right || !find_pairs(l)) return false;
     lt_progress_begin(l->cx, "merging pairs", "tokens", m->want);
     bool ok = true;

@@ -10,8 +10,6 @@
 
 enum { MOST_SPECIAL = 10000 };
 
-static const lt_trainer_kind *const kinds[] = {&lt_trainer_wordpiece, &lt_trainer_bpe};
-
 /* ---- tokens ---- */
 
 int32_t lt_trainer_token(lt_ctx *cx, lt_trainer *t, const char *text, size_t size)
@@ -155,8 +153,10 @@ static bool write_out(lt_ctx *cx, const lt_trainer *t, int32_t usual, int32_t sp
 
 static const lt_trainer_kind *kind_of(lt_ctx *cx, const char *name)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (name && strcmp(kinds[i]->name, name) == 0) return kinds[i];
+    int n;
+    const lt_kind *const *kinds = lt_text_kinds(&n);
+    for (int i = 0; name && i < n; i++) /* `is` is a kind's first member */
+        if (!strcmp(kinds[i]->slot, "trainer") && !strcmp(kinds[i]->name, name)) return (const lt_trainer_kind *)(const void *)kinds[i];
     return lt_fail(cx, LT_ERR_UNSUPPORTED, "tokenizers of the kind \"%s\" are not trained by this version, only wordpiece and bpe", name ? name : "");
 }
 
@@ -166,7 +166,7 @@ static bool check(lt_ctx *cx, const lt_trainer *t)
     return check_out(cx, o->out) &&
            lt_fail_if(cx, o->vocab_size < 1 || o->min_frequency < 0 || o->limit_alphabet < 0, LT_ERR_USAGE, "a vocabulary of %d entries cannot be", o->vocab_size) &&
            lt_fail_if(cx, !t->kind->limits && (o->cased || o->limit_alphabet), LT_ERR_USAGE,
-                      "letter case and a limit of the alphabet are wordpiece's; %s takes bytes as they are", t->kind->name);
+                      "letter case and a limit of the alphabet are wordpiece's; %s takes bytes as they are", t->kind->is.name);
 }
 
 /* The tokenizer that has special tokens only. */
@@ -200,6 +200,9 @@ static bool train(lt_ctx *cx, lt_trainer *t, lt_tokenizer_train_result *r)
     for (int i = 0; i < o->n_special; i++)
         if (!add_special(cx, t, o->special[i])) return false;
     r->special = t->tokens.n;
+    if (!lt_fail_if(cx, o->vocab_size < r->special + t->kind->bytes, LT_ERR_USAGE, "a vocabulary of %d entries: the special tokens%s are %d already", o->vocab_size,
+                    t->kind->bytes ? " and the bytes" : "", r->special + t->kind->bytes))
+        return false;
     if (!count(cx, t, &r->rows) || !t->kind->learn(cx, t) || !write_out(cx, t, usual, r->special)) return false;
     r->words = t->words.text.n;
     r->vocab = t->tokens.n;

@@ -1,4 +1,4 @@
-/* What a kind of tokenizer is to its trainer. A new kind is one file with one lt_trainer_kind, named in train.c. */
+/* What a kind of tokenizer is to its trainer. A new kind is one file with one lt_trainer_kind, named in text/kinds.c. */
 #ifndef LT_TEXT_TRAIN_TRAINER_H
 #define LT_TEXT_TRAIN_TRAINER_H
 
@@ -8,9 +8,10 @@
 struct lt_trainer;
 
 typedef struct lt_trainer_kind {
-    const char *name;
+    lt_kind is;                 /* of the slot "trainer" */
     const char *const *special; /* tokens that it always has, in order; ends with NULL */
-    bool limits; /* knows lower case and a limit of the alphabet */
+    int32_t bytes; /* entries that its alphabet has whatever the texts are */
+    bool limits;   /* knows lower case and a limit of the alphabet */
     lt_word_cut *cut;
     /* From the words to the tokens, which are only the special ones yet. */
     bool (*learn)(lt_ctx *cx, struct lt_trainer *t);

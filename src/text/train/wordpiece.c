@@ -6,7 +6,7 @@
 #include "text/kinds.h"
 #include "text/train/trainer.h"
 
-enum { CODE_POINTS = 0x110000, USUAL_LIMIT = 1000 };
+enum { USUAL_LIMIT = 1000 };
 
 static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", NULL};
 
@@ -14,6 +14,10 @@ typedef struct letter {
     int64_t count;
     int32_t begins, goes_on; /* its tokens; first 1: it is needed, 0: it is not */
 } letter;
+typedef struct letters {
+    letter *at;
+    uint32_t n; /* code points up to the last one there is */
+} letters;
 
 static bool cut(lt_ctx *cx, const lt_tokenizer *t, const lt_source *text, lt_pieces *out)
 {
@@ -23,11 +27,23 @@ static bool cut(lt_ctx *cx, const lt_tokenizer *t, const lt_source *text, lt_pie
 
 /* ---- the alphabet ---- */
 
-static letter *count_letters(lt_ctx *cx, const lt_words *w, int64_t *total)
+static uint32_t last_letter(const lt_words *w)
 {
-    letter *l = lt_alloc_array(cx, CODE_POINTS, sizeof *l);
-    if (!l) return NULL;
-    memset(l, 0, CODE_POINTS * sizeof *l);
+    uint32_t last = 0, c;
+    const char *p = w->text.text, *end = p + w->text.text_size;
+    while (p < end) {
+        p += lt_utf8_next(p, end, &c);
+        if (c > last) last = c;
+    }
+    return last;
+}
+
+static bool count_letters(lt_ctx *cx, const lt_words *w, letters *l, int64_t *total)
+{
+    l->n = last_letter(w) + 1;
+    l->at = lt_alloc_array(cx, l->n, sizeof *l->at);
+    if (!l->at) return false;
+    memset(l->at, 0, l->n * sizeof *l->at);
     *total = 0;
     for (int32_t i = 0; i < w->text.n; i++) {
         const char *begin = w->text.text + w->text.entry[i].offset, *end = begin + w->text.entry[i].size;
@@ -35,12 +51,12 @@ static letter *count_letters(lt_ctx *cx, const lt_words *w, int64_t *total)
         for (const char *p = begin; p < end; ++*total) {
             bool first = p == begin;
             p += lt_utf8_next(p, end, &c);
-            l[c].count += w->count[i];
-            l[c].begins = 1;
-            if (!first) l[c].goes_on = 1;
+            l->at[c].count += w->count[i];
+            l->at[c].begins = 1;
+            if (!first) l->at[c].goes_on = 1;
         }
     }
-    return l;
+    return true;
 }
 
 typedef struct ranked {
@@ -56,38 +72,38 @@ static int by_count(const void *a, const void *b)
 
 /* How many of the letters, which are sorted, are kept. Where nobody said how many, as many as usual if they fit, else what half of the
  * vocabulary holds. */
-static int32_t how_many(const lt_trainer *t, const letter *l, const ranked *r, int32_t n)
+static int32_t how_many(const lt_trainer *t, const letters *l, const ranked *r, int32_t n)
 {
     int32_t limit = t->options->limit_alphabet, most = limit ? limit : USUAL_LIMIT, need = t->tokens.n, kept = 0, half = 0;
     for (; kept < n && kept < most; kept++) {
-        need += 1 + l[r[kept].c].goes_on;
+        need += 1 + l->at[r[kept].c].goes_on;
         if (need <= t->tokens.n + (t->options->vocab_size - t->tokens.n) / 2) half = kept + 1;
     }
     return limit || need <= t->options->vocab_size ? kept : half;
 }
 
 /* Takes the need of the letters away that are not kept. */
-static bool limit_letters(lt_ctx *cx, const lt_trainer *t, letter *l)
+static bool limit_letters(lt_ctx *cx, const lt_trainer *t, letters *l)
 {
     int32_t n = 0, i = 0;
-    for (uint32_t c = 0; c < CODE_POINTS; c++) n += l[c].begins;
+    for (uint32_t c = 0; c < l->n; c++) n += l->at[c].begins;
     ranked *r = lt_alloc_array(cx, n + 1, sizeof *r);
     if (!r) return false;
-    for (uint32_t c = 0; c < CODE_POINTS; c++)
-        if (l[c].begins) r[i++] = (ranked){l[c].count, c};
+    for (uint32_t c = 0; c < l->n; c++)
+        if (l->at[c].begins) r[i++] = (ranked){l->at[c].count, c};
     qsort(r, (size_t)n, sizeof *r, by_count);
-    for (i = how_many(t, l, r, n); i < n; i++) l[r[i].c].begins = l[r[i].c].goes_on = 0;
+    for (i = how_many(t, l, r, n); i < n; i++) l->at[r[i].c].begins = l->at[r[i].c].goes_on = 0;
     return true;
 }
 
 /* Gives the letters their tokens: all that begin a word, then all that go on in one, by code point. */
-static bool make_alphabet(lt_ctx *cx, lt_trainer *t, letter *l)
+static bool make_alphabet(lt_ctx *cx, lt_trainer *t, letters *l)
 {
     char text[8] = "##";
     int32_t before = t->tokens.n;
     for (int inside = 0; inside < 2; inside++) {
-        for (uint32_t c = 0; c < CODE_POINTS; c++) {
-            int32_t *id = inside ? &l[c].goes_on : &l[c].begins;
+        for (uint32_t c = 0; c < l->n; c++) {
+            int32_t *id = inside ? &l->at[c].goes_on : &l->at[c].begins;
             size_t size = *id ? (size_t)lt_utf8_put(c, text + 2) : 0;
             *id = size ? lt_trainer_token(cx, t, inside ? text : text + 2, inside ? size + 2 : size) : -1;
             if (size && *id < 0) return false;
@@ -104,8 +120,8 @@ static bool learn(lt_ctx *cx, lt_trainer *t)
 {
     int64_t total;
     const lt_vocab *w = &t->words.text;
-    letter *l = count_letters(cx, &t->words, &total);
-    if (!l || !limit_letters(cx, t, l) || !make_alphabet(cx, t, l)) return false;
+    letters l;
+    if (!count_letters(cx, &t->words, &l, &total) || !limit_letters(cx, t, &l) || !make_alphabet(cx, t, &l)) return false;
     lt_symbols s = {.at = lt_alloc_array(cx, total, sizeof *s.at)};
     if (!s.at) return false;
     for (int32_t i = 0; i < w->n; i++) {
@@ -114,7 +130,7 @@ static bool learn(lt_ctx *cx, lt_trainer *t)
         for (const char *p = begin; p < end;) {
             bool first = p == begin;
             p += lt_utf8_next(p, end, &c);
-            int32_t id = first ? l[c].begins : l[c].goes_on;
+            int32_t id = first ? l.at[c].begins : l.at[c].goes_on;
             if (id >= 0) lt_symbols_put(&s, id);
         }
         lt_symbols_end_word(&s);
@@ -152,7 +168,7 @@ static void put_config(const lt_trainer *t, lt_str *s)
 }
 
 const lt_trainer_kind lt_trainer_wordpiece = {
-    .name = "wordpiece",
+    .is = {"trainer", "wordpiece", "BERT's tokenizer, learnt from texts: letters, merged by frequency", "Devlin et al. 2019, arXiv 1810.04805"},
     .special = special,
     .limits = true,
     .cut = cut,

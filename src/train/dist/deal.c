@@ -60,6 +60,10 @@ static bool number_rows(lt_ctx *cx, const lt_run *r, const lt_minibatch *whole, 
             counted += counts;
         }
     }
+    double *weight = whole->weight ? lt_alloc_array(cx, n, sizeof *weight) : NULL;
+    if (whole->weight && !weight) return false;
+    for (int64_t k = 0; weight && k < n; k++) weight[k] = whole->weight[row[k]];
+    mine->weight = weight;
     mine->token_row = row;
     mine->output_row = output;
     return true;

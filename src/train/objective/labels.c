@@ -40,31 +40,34 @@ typedef struct part { /* of the counted rows */
     const lt_model *model;
     const lt_seqs *s;
     const int32_t *label;
+    const double *weight; /* NULL: ones */
     double factor;
 } part;
 
 static lt_tensor *loss_of_part(lt_ctx *cx, const void *arg, lt_tensor *rows)
 {
     const part *p = arg;
-    return lt_cross_entropy(cx, lt_model_head(cx, p->model, rows, p->s), p->label, p->factor);
+    return lt_weighted_cross_entropy(cx, lt_model_head(cx, p->model, rows, p->s), p->label, p->weight, p->factor);
 }
 
 lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
 {
     int32_t *at = lt_alloc_array(cx, b->counted, sizeof *at), *label = lt_alloc_array(cx, b->counted, sizeof *label);
-    if (!at || !label) return NULL;
+    double *weight = b->weight ? lt_alloc_array(cx, b->counted, sizeof *weight) : NULL;
+    if (!at || !label || (b->weight && !weight)) return NULL;
     int64_t n = 0;
     for (int64_t i = 0; i < lt_seqs_rows(b->batch.seqs); i++)
         if (b->labels[i] >= 0) {
             at[n] = (int32_t)i;
+            if (weight) weight[n] = b->weight[i];
             label[n++] = b->labels[i];
         }
     lt_tensor *rows = lt_gather(cx, hidden, at, n), *sum = NULL;
     const int64_t width = lt_model_labels(r->model), most = MOST_LOGITS / (width > 0 ? width : 1) + 1;
-    if (n <= most) return loss_of_part(cx, &(part){r->model, b->batch.seqs, label, factor}, rows);
+    if (n <= most) return loss_of_part(cx, &(part){r->model, b->batch.seqs, label, weight, factor}, rows);
     for (int64_t begin = 0; rows && begin < n; begin += most) {
         lt_tensor *some = lt_slice_rows(cx, rows, begin, begin + most < n ? most : n - begin);
-        lt_tensor *loss = lt_recompute(cx, loss_of_part, &(part){r->model, b->batch.seqs, label + begin, factor}, sizeof(part), some);
+        lt_tensor *loss = lt_recompute(cx, loss_of_part, &(part){r->model, b->batch.seqs, label + begin, weight ? weight + begin : NULL, factor}, sizeof(part), some);
         sum = sum ? lt_add(cx, sum, loss) : loss;
         if (!sum) return NULL;
     }
