@@ -52,6 +52,7 @@ typedef struct lt_model_options {
     const char *head;  /* what is to stand on the encoder ("mlm", "classify", …, as lt_model_info says it); NULL: as config.json says */
     int labels;        /* the head's outputs; 0: as config.json says … */
     const char *const *label; /* … and their names, copied; NULL: as config.json says */
+    const char *problem; /* config.json's problem_type where label names are given, a constant; NULL: none */
 } lt_model_options;
 
 lt_model *lt_model_open(lt_ctx *cx, const char *path, const lt_model_options *options); /* NULL options: defaults */
@@ -70,6 +71,7 @@ typedef struct lt_model_info {
     int embedding;         /* width of lt_embed's rows */
     bool normalize;        /* modules.json ends in a Normalize */
     const char *similarity; /* "cosine", "dot", …: config_sentence_transformers.json, default "cosine" */
+    const char *problem;    /* config.json's problem_type: "multi_label_classification", …; NULL: not said */
     int labels;             /* of a head over labels */
     const char *const *label; /* lt_model_inspect: their names; NULL where the config has none */
     int sparse;             /* linears of an open model that run by the kernels for block-sparse weights; how many is not known before */
@@ -172,6 +174,8 @@ bool lt_model_readers(lt_ctx *cx, lt_model *m, bool (*fn)(lt_ctx *cx, const lt_r
 /* The same model op by op, so that a tape may record: ids → hidden states [tokens, hidden]; hidden states → what the head makes of them. */
 lt_tensor *lt_model_hidden(lt_ctx *cx, const lt_model *m, const lt_batch *batch);
 lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
+/* Hidden states → embeddings [sequences, embedding], as the model's files pool them (a mean where none says how), Dense and Normalize included. */
+lt_tensor *lt_model_pool(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
 bool lt_model_head_per_token(const lt_model *m);
 int lt_model_labels(const lt_model *m); /* outputs of the head; of a head over the vocabulary: that */
 

@@ -82,6 +82,11 @@ typedef enum { LT_POOL_CLS, LT_POOL_MEAN, LT_POOL_MAX, LT_POOL_MEAN_SQRT, LT_POO
  * rows of each sequence do not count (prompts). An empty sequence gives zeros. */
 lt_tensor *lt_pool_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, lt_pooling how, int skip);
 
+/* While it is on, packed forms of parameters are kept and used again until lt_weights_changed: worth their memory, up to twice the weights', where several
+ * products read the same weights between two changes. Whoever turns it on says when weights change, and turns it off before they are freed. */
+bool lt_keep_packed(lt_ctx *cx, bool on);
+void lt_weights_changed(lt_ctx *cx);
+
 /* While it is on, products of plain matrices, forward and backward, round their operands to bf16 and add up in f32 (Kalamkar et al. 2019); all else stays
  * as it is. Returns whether this context's kernels multiply bf16: if not, nothing changes. */
 bool lt_compute_bf16(lt_ctx *cx, bool on);
@@ -90,8 +95,8 @@ bool lt_compute_bf16(lt_ctx *cx, bool on);
  * of its own; the same seed and step give the same masks, whatever the threads. Attention's acts on probabilities. */
 typedef struct lt_drop { /* one site */
     double p;
-    uint32_t key[2], step, site;
-    const uint32_t *number; /* of each row of what has `numbers` rows; of attention: of its queries. NULL: 0, 1, 2 … */
+    uint32_t key[2], step, site, row; /* row: number of the first of its rows, unless … */
+    const uint32_t *number; /* … each has one of its own, in what has `numbers` rows; of attention: of its queries */
     int64_t numbers;
 } lt_drop;
 void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step);
@@ -102,6 +107,15 @@ void lt_dropout_rows(lt_ctx *cx, int64_t n, const uint32_t *number);
 void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
+/* Where it goes on: the next site, and which row of the whole batch the first row of what follows is. A batch that is computed in parts, or again, then
+ * loses what it would lose computed at once. */
+typedef struct lt_drop_place {
+    uint32_t site, row;
+    const uint32_t *number; /* as lt_dropout_rows was told */
+    int64_t numbers;
+} lt_drop_place;
+lt_drop_place lt_dropout_place(const lt_ctx *cx);
+void lt_dropout_go_on(lt_ctx *cx, lt_drop_place place);
 
 typedef struct lt_bias_grad { /* how a bias goes back to what it was made of. `arg` is the sequence's */
     lt_tensor *table;       /* what was learned */
@@ -147,8 +161,12 @@ lt_tensor *lt_sparse_run(lt_ctx *cx, lt_sparse_id id, lt_tensor *x, const lt_cod
 
 /* Losses → [1], `factor` times the sum over rows. x [n, classes]; a label below 0, a target of NaN: not counted. Targets are constants. */
 lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor);
-lt_tensor *lt_weighted_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, const double *weight /* [n]; NULL: ones */, double factor);
+/* … where a share `smoothing` of each target is spread evenly over all classes (Szegedy et al. 2016), and rows count by their weight. */
+lt_tensor *lt_smooth_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double smoothing, const double *weight /* [n]; NULL: ones */, double factor);
 lt_tensor *lt_sigmoid_cross_entropy(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double factor); /* each class for itself; targets 0 … 1 */
+/* Each column of x [tokens, n] chooses among the rows of each sequence: cross-entropy of the softmax over them with row label[sequence · n + column],
+ * counted within the sequence; below 0: not counted. */
+lt_tensor *lt_choose_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, const int32_t *label, double factor);
 lt_tensor *lt_squared_error(lt_ctx *cx, lt_tensor *x, lt_tensor *target, const double *weight /* [n]; NULL: ones */, double factor);
 /* Σ weight · t² KL(softmax(target / t) || softmax(x / t)), t the temperature (Hinton et al. 2015, arXiv 1503.02531). */
 lt_tensor *lt_divergence(lt_ctx *cx, lt_tensor *x, lt_tensor *target, double temperature, const double *weight, double factor);

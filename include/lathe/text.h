@@ -43,6 +43,7 @@ typedef struct lt_encoding { /* scoped memory */
     int32_t *types;        /* token type ids */
     int32_t (*offsets)[2]; /* [start, end) in the original text (of the pair for the second); 0, 0 for added special tokens */
     uint8_t *special;      /* 1: put there by the post-processor */
+    uint8_t *part;         /* of which text: 1 or, of a pair, 2; 0: put there by the post-processor */
     int32_t special_count; /* how many such */
     int32_t left_out;      /* tokens lost to truncation */
 } lt_encoding;

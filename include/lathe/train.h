@@ -69,6 +69,10 @@ typedef struct lt_train_options {
     double spike;               /* a loss more than so many times the median of the last 100 ends the run; 0: none does */
     const char *record;         /* a text that OUT and checkpoints keep as training.json: what the run was told; NULL: none */
     const char *dist;           /* "mpi": this process is one of several that train one model; NULL, "none": it is alone */
+    double scale;               /* of cosines, in contrastive learning */
+    double label_smoothing;     /* share of each label that is spread over all of them */
+    bool balance;               /* classify: a row weighs by how rare its label is, all labels alike together */
+    int cache_batch;            /* … whose gradients are cached: sequences that pass the model at a time; 0: the whole batch */
 } lt_train_options;
 extern const lt_train_options lt_train_defaults;
 

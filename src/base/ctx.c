@@ -40,6 +40,7 @@ static void ctx_destroy(lt_ctx *cx)
         if (cx->child[i]) ctx_destroy(cx->child[i]);
     free(cx->child);
     if (cx->tape && cx->tape_free) cx->tape_free(cx->tape);
+    if (cx->packs) cx->packs_free(cx->packs);
     if (cx->owns_pool) lt_pool_free(cx->pool);
     lt_arena_free(cx);
     free((char *)cx->options.isa);

@@ -40,6 +40,8 @@ struct lt_ctx {
     /* The tensor room's: its tape, how to free it, and whether it records. While it does, the end of a scope frees nothing. */
     void *tape;
     void (*tape_free)(void *tape);
+    void *packs; /* packed weights that are kept; NULL: none */
+    void (*packs_free)(void *packs);
     bool recording;
     bool rehearsing;       /* ops run as if it recorded, but leave no nodes, and scopes free */
     bool computes_bf16;    /* products of plain matrices round their operands */
@@ -47,6 +49,7 @@ struct lt_ctx {
     bool dropping;         /* dropout is on, by random numbers of … */
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */
+    uint32_t drop_row;             /* of a batch that is computed in parts: which row its first is */
     const uint32_t *drop_number;   /* numbers of the rows that are here, of a batch that is not all here … */
     int64_t drop_numbers;          /* … so many */
 

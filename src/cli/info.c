@@ -16,6 +16,7 @@ static void put_json(lt_str *s, const lt_model_info *i)
     lt_json_member_int(s, "vocab", i->vocab);
     lt_json_member_int(s, "max_tokens", i->max_tokens);
     lt_json_member(s, "head", i->head);
+    if (i->problem) lt_json_member(s, "problem_type", i->problem);
     lt_json_member(s, "pooling", i->pooling);
     lt_json_member(s, "tokenizer", i->tokenizer);
     lt_json_key(s, "unsupported");
@@ -61,6 +62,7 @@ static bool print_table(lt_cli *cli, const lt_model_info *i)
     number(&t, "vocabulary", i->vocab);
     number(&t, "most tokens", i->max_tokens);
     line(&t, "head", i->head);
+    if (i->problem) line(&t, "problem", i->problem);
     line(&t, "tokenizer", i->tokenizer);
     line(&t, "pooling", i->pooling);
     number(&t, "embedding", i->embedding);
@@ -86,7 +88,7 @@ const lt_verb lt_verb_info = {
     .about = "Reads configuration, tokenizer and the headers of the weight files, not the weights. What this build does not "
              "support is named, with exit status 0 as long as something could be read.\n"
              "--json: {\"family\", \"parameters\", \"bytes\", \"dtype\", \"layers\", \"hidden\", \"heads\", \"vocab\", "
-             "\"max_tokens\", \"head\", \"pooling\", \"tokenizer\", \"unsupported\":[…]}",
+             "\"max_tokens\", \"head\", \"problem_type\" where the config has one, \"pooling\", \"tokenizer\", \"unsupported\":[…]}",
     .examples = "lathe info all-MiniLM-L6-v2\nlathe info all-MiniLM-L6-v2 --json | jq .hidden",
     .least = 1,
     .most = 1,

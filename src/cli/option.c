@@ -205,9 +205,17 @@ bool lt_arg_give(lt_args *a, const lt_opt *o, const char *from, const char *text
     struct lt_arg_value *more = realloc(a->value, (size_t)(a->values + 1) * sizeof *more);
     if (!more) return lt_str_puts(error, "no memory"), false;
     a->value = more;
-    if (o->type != LT_OPT_FLAG) return give(a, arg, from, text, error);
-    arg->given = true;
-    return set_flag(arg, from, text, error);
+    const lt_arg was = *arg;
+    arg->settled = true;
+    if (o->type == LT_OPT_FLAG) {
+        if (!set_flag(arg, from, text, error)) return false;
+        arg->given = arg->flag;
+        return true;
+    }
+    if (!give(a, arg, from, text, error)) return false;
+    const bool number = o->type == LT_OPT_INT || o->type == LT_OPT_NUM;
+    arg->given = was.given || !was.text || (number ? arg->real != was.real : strcmp(arg->text, was.text) != 0);
+    return true;
 }
 
 /* Parses argv[i], which begins with "--"; returns the index of the last word used, or -1. */
@@ -287,7 +295,7 @@ bool lt_args_environment(lt_args *a, lt_str *error)
 {
     for (int i = 0; i < a->n; i++) {
         lt_arg *arg = &a->arg[i];
-        const char *value = arg->opt->env && !arg->given ? getenv(arg->opt->env) : NULL;
+        const char *value = arg->opt->env && !arg->given && !arg->settled ? getenv(arg->opt->env) : NULL;
         if (!value || !*value) continue;
         arg->given = true;
         bool flag = arg->opt->type == LT_OPT_FLAG;

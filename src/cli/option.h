@@ -36,6 +36,7 @@ typedef struct lt_arg { /* an option with its value */
     int64_t number;
     double real;
     bool flag, given;
+    bool settled; /* a file of options said it, if only what the default is */
 } lt_arg;
 
 enum { LT_MOST_OPTIONS = 128 };
@@ -62,7 +63,8 @@ bool lt_args_parse(lt_args *a, int argc, char **argv, lt_str *error);
 bool lt_args_config(lt_args *a, const char *path, lt_str *error);
 /* Appends what all options are now in that form, but for one that had no effect. */
 void lt_args_record(const lt_args *a, lt_str *s, const char *unused);
-/* For readers of other forms than command lines: an option by name (NULL: unknown), a value for it (of a flag: "yes" or "no"), and the complaint, false. */
+/* For readers of other forms than command lines: an option by name (NULL: unknown), a value for it (of a flag: "yes" or "no"; it counts as given if it is not
+ * the default), and the complaint, false. */
 const lt_opt *lt_arg_find(const lt_args *a, const char *name);
 bool lt_arg_give(lt_args *a, const lt_opt *o, const char *from, const char *text, lt_str *error);
 bool lt_arg_unknown(const lt_args *a, const char *from, const char *name, lt_str *error);

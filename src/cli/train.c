@@ -179,6 +179,13 @@ static bool run_with(lt_cli *cli, bool taught)
     const bool either = precision && strcmp(precision, "auto") == 0; /* the best that the machine has */
     o.bf16 = either || (precision && strcmp(precision, "bf16") == 0);
     if (precision && !o.bf16 && strcmp(precision, "f32") != 0) return lt_usage(cli, "--precision %s: training computes in f32 or bf16", precision);
+    o.scale = lt_arg_num(a, "scale");
+    o.cache_batch = (int)lt_arg_int(a, "cache-batch");
+    o.label_smoothing = lt_arg_num(a, "label-smoothing");
+    o.balance = lt_arg_given(a, "class-weights");
+    if (strcmp(objective, "contrastive") != 0)
+        for (int i = 0; i < 2; i++)
+            if (lt_arg_given(a, i ? "cache-batch" : "scale")) return lt_usage(cli, "--%s: is of --objective contrastive", i ? "cache-batch" : "scale");
     lt_train_result r;
     lt_str record = {0};
     lt_args_record(a, &record, o.batch_tokens ? "batch" : "batch-tokens");
@@ -207,7 +214,11 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"accumulate", 0, LT_OPT_INT, "N", "batches of one update", "1", NULL, 1, 1e6}, \
     {"no-shuffle", 0, LT_OPT_FLAG, NULL, "take the rows in the order of the file"}, \
     {"dropout", 0, LT_OPT_NUM, "P", "overrides every dropout of the config", NULL, NULL, 0, 0.99}, \
-    {"activation-checkpointing", 0, LT_OPT_FLAG, NULL, "keep only what blocks read, and compute them again in the backward pass: less memory, a third more work"}
+    {"activation-checkpointing", 0, LT_OPT_FLAG, NULL, "keep only what blocks read, and compute them again in the backward pass: less memory, a third more work"}, \
+    {"scale", 0, LT_OPT_NUM, "X", "contrastive: what cosines are multiplied by", "20", NULL, 1e-6, 1e6}, \
+    {"cache-batch", 0, LT_OPT_INT, "N", "contrastive: texts that pass the model at a time, by gradient caching; 0: a whole batch", "0", NULL, 0, 1e6}, \
+    {"label-smoothing", 0, LT_OPT_NUM, "P", "share of each label that is spread over all of them", "0", NULL, 0, 0.999}, \
+    {"class-weights", 0, LT_OPT_CHOICE, NULL, "classify: balanced: a row weighs by how rare its label is", NULL, "balanced"}
 
 #define UPDATE_OPTIONS \
     {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion, lamb, adafactor, muon or schedule_free; settings may follow, as in " \
@@ -248,7 +259,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"dist", 0, LT_OPT_CHOICE, NULL, "mpi: this process is one of those that mpirun started, each of which takes its share of every batch", "none", "none|mpi"}
 
 static const lt_opt options[] = {
-    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag (see lathe list objective)"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive (see lathe list objective)"},
     DATA_OPTIONS,
     UPDATE_OPTIONS,
     RUN_OPTIONS,
@@ -272,7 +283,10 @@ const lt_verb lt_verb_train = {
     .operands = "MODEL [FILE…]",
     .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
-             "of the data, sorted; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\". A head that MODEL does not have is made "
+             "of the data, sorted; a JSON list as label, or several fastText labels (__label__NAME) before a text, make it a classifier of several "
+             "labels a text; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
+             "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128; "
+             "contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list \"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch. A head that MODEL does not have is made "
              "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"
@@ -282,6 +296,7 @@ const lt_verb lt_verb_train = {
              "mpirun -n N lathe train … --dist mpi has N processes share each batch, so that their costs are even; its losses are those of one process. The log then "
              "has \"balance\", what the costliest share costs over the mean.",
     .examples = "lathe train all-MiniLM-L6-v2 --objective classify --data train.tsv --valid dev.tsv --epochs 3 --lr 3e-5 -o sst2\n"
+                "lathe train all-MiniLM-L6-v2 --objective contrastive --data pairs.jsonl --batch 512 --cache-batch 32 --lr 2e-5 -o mine\n"
                 "lathe train bert --objective mlm --data corpus.txt --steps 10000 --warmup 500 --schedule linear --save-every 1000 --log log.jsonl -o out\n"
                 "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out\n"
                 "mpirun -n 4 lathe train bert --objective mlm --data corpus.txt --epochs 1 --dist mpi --threads 1 -o out",

@@ -18,7 +18,7 @@ static bool configure(lt_config *c, lt_encoder *e)
     e->absolute = true;
     const double all = lt_config_num(c, "dropout", 0, 0.999, 0.1);
     e->dropout = (struct lt_dropouts){.embed = all, .mixer = -1 /* there is none */, .ffn = all, .attention = lt_config_num(c, "attention_dropout", 0, 0.999, 0.1),
-                                      .head = lt_config_num(c, "seq_classif_dropout", 0, 0.999, 0.2)};
+                                      .head = lt_config_num(c, "seq_classif_dropout", 0, 0.999, 0.2), .span = lt_config_num(c, "qa_dropout", 0, 0.999, 0.1)};
     return lt_ok(c->cx);
 }
 
@@ -44,7 +44,7 @@ static const lt_architecture architectures[] = {
     {.name = "DistilBertForSequenceClassification", .head = "classify", .kind = &lt_head_first, .dense = "pre_classifier", .act = LT_ACT_RELU,
      .out = "classifier", .dropout = true},
     {.name = "DistilBertForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier", .dropout = true},
-    {.name = "DistilBertForQuestionAnswering", .head = "span", .kind = &lt_head_tokens, .out = "qa_outputs"},
+    {.name = "DistilBertForQuestionAnswering", .head = "span", .kind = &lt_head_tokens, .out = "qa_outputs", .dropout = true},
 };
 
 const lt_family lt_family_distilbert = {

@@ -41,6 +41,11 @@ lt_tensor *lt_sentence_embed(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, c
     return o->normalize > 0 ? lt_l2_normalize(cx, x, 1e-12) : x;
 }
 
+lt_tensor *lt_model_pool(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s)
+{
+    return hidden ? lt_sentence_embed(cx, m, hidden, s, 0, &(lt_run_options){0}) : NULL;
+}
+
 /* ---- texts in, vectors out ---- */
 
 struct texts {

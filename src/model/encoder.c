@@ -103,7 +103,7 @@ static void build_head(builder *b, lt_model *m, const lt_architecture *a)
     h->kind = a->kind;
     h->act = a->act == LT_ACT_COUNT ? e->act : a->act;
     if (a->on_pooler) h->before = &m->pooler;
-    h->dropout = a->dropout ? e->dropout.head : 0;
+    h->dropout = !a->dropout ? 0 : strcmp(a->head, "span") == 0 ? e->dropout.span : e->dropout.head;
     h->dropout_in = a->dropout_in ? e->dropout.head : 0;
     if (a->dense) h->dense = linear(b, name(b, "%s", a->dense), e->hidden, e->hidden, true);
     if (a->norm) h->norm = norm(b, name(b, "%s", a->norm), e->hidden, e->eps);
@@ -133,7 +133,7 @@ bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_arch
     lt_encoder *e = &m->encoder;
     struct lt_dropouts *d = &e->dropout;
     if (!m->trainable) *d = (struct lt_dropouts){0};
-    else if (m->all_dropout >= 0) *d = (struct lt_dropouts){m->all_dropout, d->mixer < 0 ? -1 : m->all_dropout, m->all_dropout, m->all_dropout, m->all_dropout};
+    else if (m->all_dropout >= 0) *d = (struct lt_dropouts){m->all_dropout, d->mixer < 0 ? -1 : m->all_dropout, m->all_dropout, m->all_dropout, m->all_dropout, m->all_dropout};
     m->prefix = arch && arch->kind ? f->prefix : "";
     m->file_prefix = m->random ? m->prefix : find_prefix(cx, m, f);
     if (!m->file_prefix) return false;

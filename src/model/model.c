@@ -82,6 +82,7 @@ static bool give_labels(lt_ctx *cx, lt_model *m, const lt_model_options *o)
     m->reshaped |= o->labels != m->encoder.labels;
     m->encoder.labels = o->labels;
     if (!o->label) return true;
+    m->info.problem = o->problem;
     m->label = lt_new(cx, o->labels + 1, sizeof *m->label);
     for (int i = 0; m->label && i < o->labels; i++) m->label[i] = lt_strdup(cx, o->label[i]);
     return m->label && lt_ok(cx);
@@ -122,6 +123,7 @@ static bool read_config(lt_ctx *cx, lt_model *m, const lt_model_options *o, cons
     m->info.vocab = e->vocab;
     m->info.max_tokens = e->limit;
     m->info.embedding = e->hidden;
+    m->info.problem = lt_config_text(&m->config, "problem_type", NULL);
     m->info.quantized = m->quantized.precision != LT_PRECISION_F32;
     m->info.threshold = m->quantized.precision == LT_PRECISION_INT8 ? (double)m->quantized.threshold : 0;
     m->init_range = lt_config_num(&m->config, "initializer_range", 0, 1e3, 0.02);
@@ -295,7 +297,7 @@ const lt_model_info *lt_model_inspect(lt_ctx *cx, const char *path)
     lt_model_info *info = m ? lt_alloc(cx, sizeof *info) : NULL;
     if (info) {
         *info = m->info;
-        const char **text[] = {&info->path, &info->family, &info->architecture, &info->dtype, &info->head, &info->pooling, &info->tokenizer, &info->similarity};
+        const char **text[] = {&info->path, &info->family, &info->architecture, &info->dtype, &info->head, &info->pooling, &info->tokenizer, &info->similarity, &info->problem};
         for (size_t i = 0; i < sizeof text / sizeof *text; i++) *text[i] = keep(cx, *text[i]);
         const char **notes = lt_alloc_array(cx, info->n_unsupported, sizeof *notes);
         for (int i = 0; notes && i < info->n_unsupported; i++) notes[i] = keep(cx, m->unsupported[i]);

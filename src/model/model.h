@@ -53,8 +53,8 @@ typedef struct lt_encoder { /* the numbers of an encoder, as a family reads them
     const lt_position_kind *relative;
     int labels;
     struct lt_dropouts {
-        double embed, mixer, attention, ffn, head;
-    } dropout;                /* in training: after the embedding, the mixer, on probabilities, after the feed-forward layer, before the head's output */
+        double embed, mixer, attention, ffn, head, span;
+    } dropout;                /* in training: after the embedding, the mixer, on probabilities, after the feed-forward layer, before the head's output, and a span head's */
 } lt_encoder;
 
 typedef struct lt_names { /* weight names of an encoder, behind the family's prefix or bare; layers' parts behind "<layer>.<i>." */

@@ -108,6 +108,7 @@ static void put_head(const lt_model *m, lt_str *s)
 {
     if (!m->reshaped && !m->label) return;
     lt_str_printf(s, ",\n  \"architectures\": [\"%s\"]", m->architecture->name);
+    if (m->label && m->info.problem) lt_str_printf(s, ",\n  \"problem_type\": \"%s\"", m->info.problem);
     for (int way = 0; m->label && way < 2; way++) {
         lt_str_puts(s, way ? ",\n  \"label2id\": {" : ",\n  \"id2label\": {");
         for (int i = 0; i < m->encoder.labels; i++) {

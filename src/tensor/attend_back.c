@@ -62,7 +62,7 @@ static void drop_some(const lt_kernels *kn, const lt_attend_spec *spec, const lt
 {
     const uint32_t *number = spec->drop.number && spec->drop.numbers == lt_seqs_rows(spec->q) ? spec->drop.number : NULL;
     for (int64_t r = 0; r < n; r++) {
-        const int64_t of = number ? (int64_t)number[row0 + r] : row0 + r;
+        const int64_t of = number ? (int64_t)number[row0 + r] : spec->drop.row + row0 + r;
         const uint32_t place[3] = {(uint32_t)(of * spec->heads + a->head), spec->drop.site, spec->drop.step};
         kn->dropout(a->nk, spec->drop.p, spec->drop.key, place, row(kn, x, r, a->nk), (void *)row(kn, y, r, a->nk));
     }

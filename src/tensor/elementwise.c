@@ -286,7 +286,7 @@ void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step)
     cx->dropping = true;
     cx->drop_seed = seed;
     cx->drop_step = step;
-    cx->drop_site = 0;
+    cx->drop_site = cx->drop_row = 0;
     lt_dropout_rows(cx, 0, NULL);
 }
 
@@ -304,7 +304,16 @@ lt_drop lt_dropout_site(lt_ctx *cx, double p)
 {
     if (!cx->dropping || p <= 0) return (lt_drop){0};
     return (lt_drop){.p = p, .key = {(uint32_t)cx->drop_seed, (uint32_t)(cx->drop_seed >> 32) ^ 0x64726f70u}, .step = cx->drop_step, .site = cx->drop_site++,
-                     .number = cx->drop_number, .numbers = cx->drop_numbers};
+                     .row = cx->drop_row, .number = cx->drop_number, .numbers = cx->drop_numbers};
+}
+
+lt_drop_place lt_dropout_place(const lt_ctx *cx) { return (lt_drop_place){cx->drop_site, cx->drop_row, cx->drop_number, cx->drop_numbers}; }
+
+void lt_dropout_go_on(lt_ctx *cx, lt_drop_place place)
+{
+    cx->drop_site = place.site;
+    cx->drop_row = place.row;
+    lt_dropout_rows(cx, place.numbers, place.number);
 }
 
 typedef struct dropping {
@@ -321,7 +330,7 @@ static void drop_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
     const dropping *w = arg;
     for (int64_t r = begin; r < begin + n; r++) {
         const size_t at = (size_t)(r * w->cols) * w->kn->elem;
-        w->kn->dropout(w->cols, w->d->p, w->d->key, (const uint32_t[3]){w->number ? w->number[r] : (uint32_t)r, w->d->site, w->d->step}, w->x + at, w->y + at);
+        w->kn->dropout(w->cols, w->d->p, w->d->key, (const uint32_t[3]){w->number ? w->number[r] : w->d->row + (uint32_t)r, w->d->site, w->d->step}, w->x + at, w->y + at);
     }
 }
 

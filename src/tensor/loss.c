@@ -15,6 +15,7 @@ typedef struct loss {
     const char *target;    /* [rows, cols], the others */
     const double *weight;  /* [rows]; NULL: ones */
     double temperature;    /* of a divergence */
+    double smoothing;      /* of labels */
     int64_t rows, cols;
     double factor;
     char *row_loss;        /* [rows]; NULL: gradients only */
@@ -74,19 +75,39 @@ static double elements(const loss *l, const char *x, const char *target, int64_t
     return sum;
 }
 
+/* With p of every target spread over all classes: log Σ exp x - (1 - p) x[label] - p mean x. */
+static void smooth(const loss *l, const char *x, int32_t label, char *of_row, char *dx)
+{
+    double mean = 0;
+    if (label < 0) return;
+    for (int64_t j = 0; j < l->cols; j++) mean += get(l->kn, x, j) / (double)l->cols;
+    if (of_row) put(l->kn, of_row, 0, get(l->kn, of_row, 0) + l->smoothing * (get(l->kn, x, label) - mean));
+    for (int64_t j = 0; dx && j < l->cols; j++) put(l->kn, dx, j, get(l->kn, dx, j) + l->smoothing * ((j == label) - 1 / (double)l->cols));
+}
+
+static void weigh(const loss *l, double w, char *of_row, char *dx)
+{
+    if (of_row) put(l->kn, of_row, 0, w * get(l->kn, of_row, 0));
+    if (dx) l->kn->scale(l->cols, w, dx, dx);
+}
+
 static void loss_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
 {
     const loss *l = arg;
     const size_t elem = l->kn->elem, at = (size_t)(begin * l->cols) * elem;
     char *of_rows = l->row_loss ? l->row_loss + (size_t)begin * elem : NULL, *dx = l->dx ? l->dx + at : NULL;
-    if (l->kind == CROSS_ENTROPY) l->kn->cross_entropy(n, l->cols, l->x + at, l->label + begin, of_rows, dx);
+    if (l->kind == CROSS_ENTROPY) {
+        l->kn->cross_entropy(n, l->cols, l->x + at, l->label + begin, of_rows, dx);
+        if (!l->smoothing && !l->weight) return;
+    }
     for (int64_t r = 0; r < n; r++) {
-        const double w = l->weight ? l->weight[begin + r] : 1;
-        double sum;
-        if (l->kind == CROSS_ENTROPY) sum = of_rows ? get(l->kn, of_rows, r) : 0;
-        else sum = (l->kind == DIVERGENCE ? divergence : elements)(l, l->x + at, l->target + at, r * l->cols, dx);
-        if (of_rows) put(l->kn, of_rows, r, w * sum);
-        for (int64_t j = 0; dx && l->weight && j < l->cols; j++) put(l->kn, dx, r * l->cols + j, w * get(l->kn, dx, r * l->cols + j));
+        char *of_row = of_rows ? of_rows + (size_t)r * elem : NULL, *of_dx = dx ? dx + (size_t)(r * l->cols) * elem : NULL;
+        if (l->kind != CROSS_ENTROPY) {
+            const double sum = (l->kind == DIVERGENCE ? divergence : elements)(l, l->x + at, l->target + at, r * l->cols, dx);
+            if (of_row) put(l->kn, of_row, 0, sum);
+        } else if (l->smoothing)
+            smooth(l, l->x + at + (size_t)(r * l->cols) * elem, l->label[begin + r], of_row, of_dx);
+        if (l->weight) weigh(l, l->weight[begin + r], of_row, of_dx);
     }
 }
 
@@ -130,25 +151,29 @@ static lt_tensor *make(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x)
     return lt_record(cx, op, out, 1, &plain, l, sizeof *l);
 }
 
-lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor)
+static bool keep_weights(lt_ctx *cx, loss *l, int64_t rows)
 {
-    return lt_weighted_cross_entropy(cx, x, label, NULL, factor);
+    double *own = l->weight ? lt_alloc_array(cx, rows, sizeof *own) : NULL;
+    if (own) memcpy(own, l->weight, (size_t)rows * sizeof *own);
+    const bool kept = own || !l->weight;
+    l->weight = own;
+    return kept;
 }
 
-lt_tensor *lt_weighted_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, const double *weight, double factor)
+lt_tensor *lt_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double factor) { return lt_smooth_cross_entropy(cx, x, label, 0, NULL, factor); }
+
+lt_tensor *lt_smooth_cross_entropy(lt_ctx *cx, lt_tensor *x, const int32_t *label, double smoothing, const double *weight, double factor)
 {
     if (!x) return NULL;
     if (x->rank != 2) return lt_fail(cx, LT_ERR_USAGE, "cross_entropy: a matrix of logits is expected, not %s", lt_shape(cx, x));
     int32_t *kept = lt_alloc_array(cx, x->shape[0], sizeof *kept);
-    double *own = weight ? lt_alloc_array(cx, x->shape[0], sizeof *own) : NULL;
-    if (!kept || (weight && !own)) return NULL;
-    for (int64_t r = 0; r < x->shape[0]; r++) {
+    for (int64_t r = 0; kept && r < x->shape[0]; r++) {
         if (label[r] >= x->shape[1])
             return lt_fail(cx, LT_ERR_INPUT, "label %d at row %" PRId64 ": expected up to %" PRId64, label[r], r, x->shape[1] - 1);
         kept[r] = label[r];
-        if (own) own[r] = weight[r];
     }
-    return make(cx, &op_cross_entropy, &(loss){.kind = CROSS_ENTROPY, .label = kept, .weight = own, .factor = factor}, x);
+    loss l = {.kind = CROSS_ENTROPY, .label = kept, .smoothing = smoothing, .weight = weight, .factor = factor};
+    return kept && keep_weights(cx, &l, x->shape[0]) ? make(cx, &op_cross_entropy, &l, x) : NULL;
 }
 
 static lt_tensor *against(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x, lt_tensor *target)
@@ -157,10 +182,7 @@ static lt_tensor *against(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x, lt
     if (x->rank != 2 || target->rank != 2 || x->dtype != target->dtype || x->shape[0] != target->shape[0] || x->shape[1] != target->shape[1])
         return lt_fail(cx, LT_ERR_USAGE, "%s: %s and targets %s", op->name, lt_shape(cx, x), lt_shape(cx, target));
     lt_tensor *plain = lt_contiguous(cx, target);
-    double *own = plain && l->weight ? lt_alloc_array(cx, x->shape[0], sizeof *own) : NULL;
-    if (!plain || (l->weight && !own)) return NULL;
-    if (own) memcpy(own, l->weight, (size_t)x->shape[0] * sizeof *own);
-    l->weight = own;
+    if (!plain || !keep_weights(cx, l, x->shape[0])) return NULL;
     l->target = plain->data;
     return make(cx, op, l, x);
 }

@@ -172,10 +172,11 @@ bool lt_compute_bf16(lt_ctx *cx, bool on)
 typedef struct operand {
     const void *at;
     int64_t along, across;
+    bool is_weight; /* of a parameter: stays for a while */
 } operand;
 
-static operand as_rows(const lt_tensor *x) { return (operand){x->data, x->stride[0], 1}; }
-static operand as_columns(const lt_tensor *x) { return (operand){x->data, 1, x->stride[0]}; }
+static operand as_rows(const lt_tensor *x) { return (operand){x->data, x->stride[0], 1, x->param != NULL}; }
+static operand as_columns(const lt_tensor *x) { return (operand){x->data, 1, x->stride[0], x->param != NULL}; }
 
 typedef struct packing {
     const lt_kernels *kn;
@@ -201,9 +202,12 @@ static void pack_some(void *arg, lt_ctx *cx, int64_t i)
 static char *packed_operand(lt_ctx *cx, const product *g, operand b)
 {
     packing p = {.kn = g->kn, .few = g->few, .n = g->n, .k = g->k, .b = b};
+    const size_t bytes = g->few ? lt_product_bytes(g->kn, LT_PRODUCT_BF16, g->n, g->k) : lt_packed_bytes(g->kn, g->n, g->k);
+    bool filled = false;
     p.panels = (1 << 16) / (g->k * g->kn->nr + 1) + 1; /* some 20 µs a job */
-    p.packed = lt_alloc(cx, g->few ? lt_product_bytes(g->kn, LT_PRODUCT_BF16, g->n, g->k) : lt_packed_bytes(g->kn, g->n, g->k));
-    return p.packed && lt_parallel(cx, (lt_panels(g->kn, g->n) + p.panels - 1) / p.panels, pack_some, &p) ? p.packed : NULL;
+    p.packed = b.is_weight ? lt_pack_room(cx, &(lt_pack_key){b.at, g->few ? (void *)g->few : g->kn, b.along, b.across, g->n, g->k}, bytes, &filled) : lt_alloc(cx, bytes);
+    if (filled || !p.packed) return p.packed;
+    return lt_parallel(cx, (lt_panels(g->kn, g->n) + p.panels - 1) / p.panels, pack_some, &p) ? p.packed : NULL;
 }
 
 typedef struct turning {
@@ -249,7 +253,7 @@ static bool close_up(lt_ctx *cx, const product *g, operand *b)
     const size_t row = (size_t)g->k * g->kn->elem;
     char *to = lt_alloc_array(cx, g->n, row);
     for (int64_t j = 0; to && j < g->n; j++) memcpy(to + (size_t)j * row, offset(b->at, j * b->along, g->kn->elem), row);
-    *b = (operand){to, g->k, 1};
+    *b = (operand){.at = to, .along = g->k, .across = 1};
     return to != NULL;
 }
 

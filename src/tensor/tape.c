@@ -385,15 +385,13 @@ bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
 typedef struct again {
     lt_recompute_fn *fn;
     const void *arg;
-    uint32_t site; /* of dropout, where it began, and … */
-    const uint32_t *number; /* … numbers of rows that are here */
-    int64_t numbers;
+    lt_drop_place place; /* of dropout, where it began */
 } again;
 
 static bool back_again(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor **dx)
 {
     const again *a = node->attributes;
-    const again now = {.site = cx->drop_site, .number = cx->drop_number, .numbers = cx->drop_numbers};
+    const lt_drop_place place = lt_dropout_place(cx);
     struct tape *outer = cx->tape;
     lt_tensor x = *node->in[0];
     x.node = 0;
@@ -403,14 +401,12 @@ static bool back_again(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor
     bool done = lt_tape_begin(cx);
     outer->inner = cx->tape;
     if (done) {
-        cx->drop_site = a->site;
-        lt_dropout_rows(cx, a->numbers, a->number);
+        lt_dropout_go_on(cx, a->place);
         lt_tensor *y = a->fn(cx, a->arg, &x);
         done = y && lt_backward(cx, y, dy);
         lt_tape_end(cx);
     }
-    cx->drop_site = now.site;
-    lt_dropout_rows(cx, now.numbers, now.number);
+    lt_dropout_go_on(cx, place);
     cx->tape = outer;
     return done;
 }
@@ -426,7 +422,7 @@ lt_tensor *lt_recompute(lt_ctx *cx, lt_recompute_fn *fn, const void *arg, size_t
     }
     void *copy = size ? lt_alloc(cx, size) : NULL;
     if (size && !copy) return NULL;
-    again a = {fn, size ? memcpy(copy, arg, size) : arg, cx->drop_site, cx->drop_number, cx->drop_numbers};
+    again a = {fn, size ? memcpy(copy, arg, size) : arg, lt_dropout_place(cx)};
     cx->recording = false;
     cx->rehearsing = true;
     lt_scope scope = lt_open(cx, NULL);

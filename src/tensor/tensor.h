@@ -17,6 +17,14 @@ lt_tensor *lt_gradient_zero(lt_ctx *cx, const lt_node *node, int i);
 lt_tensor *lt_gradient_same(lt_tensor *dy);
 lt_tensor *lt_leaf(const lt_node *node, int i);
 
+/* Room for a packed operand, which is whose form of what: scoped, or that of before where forms are kept (lt_keep_packed); `filled`: nothing has changed
+ * since it was. */
+typedef struct lt_pack_key {
+    const void *at, *by;
+    int64_t along, across, n, k;
+} lt_pack_key;
+void *lt_pack_room(lt_ctx *cx, const lt_pack_key *key, size_t bytes, bool *filled);
+
 /* y += a x, contiguous, on all threads. */
 bool lt_accumulate(lt_ctx *cx, double a, const lt_tensor *x, lt_tensor *y);
 

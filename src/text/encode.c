@@ -171,6 +171,7 @@ static void fill(lt_encoding *e, const lt_layout *layout, const lt_tokens *ts, b
             e->ids[e->n] = slot.id;
             e->types[e->n] = slot.type;
             e->offsets[e->n][0] = e->offsets[e->n][1] = 0;
+            e->part[e->n] = 0;
             e->special[e->n++] = 1;
             e->special_count++;
             continue;
@@ -181,6 +182,7 @@ static void fill(lt_encoding *e, const lt_layout *layout, const lt_tokens *ts, b
             e->types[e->n] = slot.type;
             e->offsets[e->n][0] = (int32_t)x->at[k].start;
             e->offsets[e->n][1] = (int32_t)x->at[k].end;
+            e->part[e->n] = (uint8_t)-slot.id;
             e->special[e->n++] = 0;
         }
     }
@@ -199,6 +201,7 @@ static void lay_arrays(lt_encoding *e, size_t n)
     e->offsets = (int32_t(*)[2])(void *)p;
     p += up16(n * sizeof *e->offsets);
     e->special = p;
+    e->part = p + n;
 }
 
 static lt_encoding *build(lt_ctx *cx, const lt_tokenizer *t, const lt_tokens *ts, bool pair, bool special, size_t *bytes)
@@ -206,7 +209,7 @@ static lt_encoding *build(lt_ctx *cx, const lt_tokenizer *t, const lt_tokens *ts
     lt_layout layout = !t->post.laid_out ? default_layout(pair) : pair ? t->post.pair : t->post.single;
     size_t n = 0;
     for (int32_t i = 0; i < layout.n; i++) n += layout.slot[i].id >= 0 ? special : (size_t)ts[-1 - layout.slot[i].id].n;
-    *bytes = up16(sizeof(lt_encoding)) + 3 * up16(n * sizeof(int32_t)) + up16(n * 2 * sizeof(int32_t)) + n;
+    *bytes = up16(sizeof(lt_encoding)) + 3 * up16(n * sizeof(int32_t)) + up16(n * 2 * sizeof(int32_t)) + 2 * n;
     if (n > INT32_MAX) return lt_fail(cx, LT_ERR_INPUT, "%zu tokens, expected fewer", n);
     lt_encoding *e = lt_alloc(cx, *bytes);
     if (!e) return NULL;

@@ -42,9 +42,14 @@ static void exchange_one(void *arg, lt_ctx *cx, int64_t i)
     }
 }
 
-bool lt_average_show(lt_ctx *cx, lt_run *r) { return !lt_averages(r) || lt_parallel(cx, r->params, exchange_one, r); }
-
-void lt_average_hide(lt_run *r)
+bool lt_average_show(lt_ctx *cx, lt_run *r)
 {
+    lt_weights_changed(cx);
+    return !lt_averages(r) || lt_parallel(cx, r->params, exchange_one, r);
+}
+
+void lt_average_hide(lt_ctx *cx, lt_run *r)
+{
+    lt_weights_changed(cx);
     for (int i = 0; i < r->params && lt_averages(r); i++) exchange(r->param[i].average, r->param[i].param->value.data, bytes_of(r, &r->param[i]));
 }

@@ -65,7 +65,7 @@ bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_
         if (labels) memcpy(labels + s->offset[i], e->labels + x->begin, bytes);
         which[i] = example[i];
     }
-    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which};
+    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .examples = n};
     return r->objective->target(cx, r, e, b);
 }
 

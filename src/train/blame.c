@@ -16,7 +16,7 @@ static void put_rows(lt_str *s, const lt_examples *e, const lt_minibatch *b, int
     int32_t file = -1;
     const size_t begin = s->size;
     for (int i = 0; i < batches; i++)
-        for (int32_t k = 0; k < b[i].batch.seqs->n; k++, rows++) {
+        for (int32_t k = 0; k < b[i].examples; k++, rows++) {
             const lt_example *x = &e->at[b[i].example[k]];
             if (s->size - begin > TEXT_MOST) continue;
             if (x->line > 0 && x->file < e->files && x->file != file) lt_str_printf(s, "%s%s:", shown ? " " : "", e->file[file = x->file]);

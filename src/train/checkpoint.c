@@ -135,7 +135,7 @@ bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last)
     bool good = path && lt_average_show(cx, r);
     if (good) {
         good = lt_model_save_with(cx, r->model, path, fill, &(filling){r, last});
-        lt_average_hide(r);
+        lt_average_hide(cx, r);
     }
     lt_end(cx, scope);
     return good;

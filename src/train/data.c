@@ -57,6 +57,7 @@ void lt_examples_free(lt_examples *e)
     lt_free(e->ids);
     lt_free(e->types);
     lt_free(e->labels);
+    lt_free(e->sets);
     *e = (lt_examples){0};
 }
 
@@ -92,7 +93,8 @@ static int by_name(const void *x, const void *y)
 
 void lt_examples_renumber(lt_examples *e, const int32_t *now)
 {
-    for (int64_t i = 0; i < e->n; i++)
+    lt_sets_renumber(e, now);
+    for (int64_t i = 0; i < e->n && !e->multi; i++)
         if (e->at[i].label >= 0) e->at[i].label = now[e->at[i].label];
     for (int64_t i = 0; e->labels && i < e->tokens; i++)
         if (e->labels[i] >= 0) e->labels[i] = now[e->labels[i]];
@@ -140,6 +142,17 @@ static lt_encoding *encoding_of_ids(lt_ctx *cx, lt_run *r, lt_examples *e, const
     return n ? c : NULL;
 }
 
+lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size)
+{
+    if (!r->tokenizer) return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tokenizer: rows of ids are expected", r->o->model);
+    lt_encoding *c = lt_encode(cx, r->tokenizer, text, size, pair, pair_size, &(lt_encode_options){.max_tokens = r->limit});
+    if (c && c->n == c->special_count) { /* nothing was in it */
+        e->skipped++;
+        return NULL;
+    }
+    return c;
+}
+
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 {
     int32_t n = 0;
@@ -148,14 +161,7 @@ lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *
     if (ids) return encoding_of_ids(cx, r, e, row, ids, n);
     size_t size = 0, pair_size = 0;
     const char *text = lt_row_want_text(cx, row, "text", &size), *pair = text ? lt_row_text(row, "text_pair", &pair_size) : NULL;
-    if (!text) return NULL;
-    if (!r->tokenizer) return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tokenizer: rows of ids are expected", r->o->model);
-    lt_encoding *c = lt_encode(cx, r->tokenizer, text, size, pair, pair_size, &(lt_encode_options){.max_tokens = r->limit});
-    if (c && c->n == c->special_count) { /* nothing was in it */
-        e->skipped++;
-        return NULL;
-    }
-    return c;
+    return text ? lt_text_tokens(cx, r, e, text, size, pair, pair_size) : NULL;
 }
 
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n)

@@ -10,7 +10,8 @@
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
-                                            .layer_decay = 1, .power = 1};
+                                            .layer_decay = 1, .power = 1, .scale = 20};
+
 /* ---- the run ---- */
 
 /* By the first worker, whose weights are those of all. */
@@ -35,7 +36,7 @@ static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report,
         const bool last = r->place.step == r->steps;
         if (o->valid && (last || (o->every && r->place.step % o->every == 0))) {
             if (!lt_dist_agree(cx, r->dist, lt_average_show(cx, r)) || !lt_dist_agree(cx, r->dist, lt_validate(cx, r, log, result))) return false;
-            lt_average_hide(r);
+            lt_average_hide(cx, r);
         }
         ended = o->patience && r->place.worse >= o->patience;
         if (o->save_every && r->place.step % o->save_every == 0 && !keep(cx, r, false)) return false;
@@ -60,8 +61,14 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
 {
     const lt_train_options *o = r->o;
     r->objective = lt_objective_named(o->objective);
-    return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
+    return lt_fail_if(cx, r->dist->size > 1 && r->objective && r->objective->of_embeddings, LT_ERR_UNSUPPORTED,
+                      "dist: objective \"%s\" compares the rows of a batch with each other: it learns in one process", o->objective) &&
+           lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
+           lt_fail_if(cx, o->cache_batch && (!r->objective->of_embeddings || o->teacher), LT_ERR_USAGE,
+                      "cache-batch: is for losses over embeddings alone: contrastive, without a teacher") &&
+           lt_fail_if(cx, o->label_smoothing > 0 && !r->objective->smooths, LT_ERR_USAGE, "label-smoothing: objective \"%s\" has no labels to smooth", o->objective) &&
+           lt_fail_if(cx, o->balance && r->objective != &lt_objective_classify, LT_ERR_USAGE, "class-weights: are of objective classify") &&
            lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_details_find(cx, r);
 }
 
@@ -102,17 +109,21 @@ static bool number_labels(lt_ctx *cx, lt_examples *e, const lt_model_info *about
     return true;
 }
 
+static const char several[] = "multi_label_classification"; /* config.json's problem_type */
+
 /* Reading comes before the model: labels decide how wide its head is. */
 static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
 {
     const lt_train_options *o = r->o;
     r->vocab = about->vocab;
-    r->limit = o->max_tokens && o->max_tokens < about->max_tokens ? o->max_tokens : about->max_tokens;
+    const int most = o->max_tokens ? o->max_tokens : r->objective->longest;
+    r->limit = most && most < about->max_tokens ? most : about->max_tokens;
     if (strcmp(about->tokenizer, "none") != 0 && !(r->tokenizer = lt_tokenizer_open(cx, o->model))) return false;
     const lt_model_info *taught = lt_distill_head(r);
     if (taught && r->objective->names && strcmp(taught->head, r->objective->head) == 0) about = taught; /* the teacher's labels, then */
     const bool same_head = r->objective->names && strcmp(about->head, r->objective->head) == 0 && about->label, known = same_head && !are_placeholders(about);
     r->train.open = !known;
+    r->train.multi = known && about->problem && strcmp(about->problem, several) == 0;
     for (int i = 0; known && i < about->labels; i++) {
         r->train.open = true;
         if (lt_examples_label(cx, &r->train, about->label[i], strlen(about->label[i])) < 0) return false;
@@ -120,12 +131,14 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
     }
     if (!lt_read_examples(cx, r, &r->train, o->data, o->n_data) || (r->objective->names && !known && !lt_examples_sort_labels(cx, &r->train))) return false;
     if (same_head && !known && !number_labels(cx, &r->train, about)) return false;
+    if (!lt_fail_if(cx, r->objective->names && !r->train.names, LT_ERR_INPUT, "%s: no row has a label", o->data[0])) return false;
+    r->valid.multi = r->train.multi;
     for (int i = 0; i < r->train.names; i++) {
         r->valid.open = true;
         if (lt_examples_label(cx, &r->valid, r->train.name[i], strlen(r->train.name[i])) < 0) return false;
         r->valid.open = false;
     }
-    return !o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1);
+    return (!r->objective->fits || r->objective->fits(cx, r)) && (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1));
 }
 
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
@@ -136,8 +149,9 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     if (r->objective->names) {
         m.labels = r->train.names;
         m.label = (const char *const *)r->train.name;
+        m.problem = r->train.multi ? several : NULL;
     }
-    static const char *const number[] = {"LABEL_0"};
+    static const char *const number[] = {"LABEL_0", "LABEL_1"};
     if (r->objective->outputs) {
         m.labels = r->objective->outputs;
         m.label = number;
@@ -188,13 +202,15 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     result->skipped = r->train.skipped + r->valid.skipped;
     result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
     lt_recompute_blocks(cx, o->recompute);
-    lt_log *log = !writes || begin(cx, r, from) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
+    const bool ready = !(o->accumulate > 1 || o->recompute) || lt_keep_packed(cx, true);
+    lt_log *log = ready && (!writes || begin(cx, r, from)) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
     if (writes) lt_progress_begin(cx, "training", "steps", r->steps);
     bool good = lt_dist_agree(cx, r->dist, log != NULL) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
     lt_compute_bf16(cx, false);
     lt_recompute_blocks(cx, false);
+    lt_keep_packed(cx, false);
     result->steps = r->place.step;
     return good;
 }
@@ -216,6 +232,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_reducer_close(&r);
     lt_params_free(&r);
     lt_free(r.order);
+    lt_free(r.label_weight);
     lt_distill_close(r.distill);
     lt_model_close(r.model);
     lt_tokenizer_free(r.tokenizer);

@@ -48,8 +48,12 @@ static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
     while (last >= 0 && !has_loss(r, &b->mine[last])) last--;
     for (int i = 0; i <= last; i++) {
         if (!has_loss(r, &b->mine[i])) continue;
-        if (!lt_tape_begin(cx)) return false;
         lt_dropout_batch(cx, i);
+        if (r->o->cache_batch) {
+            if (!lt_cached_batch(cx, r, &b->mine[i], b->by_counted[i], true, &s->loss)) return false;
+            continue;
+        }
+        if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b->mine[i], b->by_counted[i], b->by_sequences[i]);
         if (loss && i == last && !r->clip_workers) lt_reduce_watch(cx, r);
         const bool good = loss && lt_backward(cx, loss, NULL);
@@ -95,7 +99,9 @@ static bool update(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
     if (!isfinite(s->loss)) return lt_blame_not_finite(cx, r, "loss", b->whole, b->n);
     if (!isfinite(s->grad_norm)) return lt_blame_not_finite(cx, r, "gradient", b->whole, b->n);
     if (!lt_blame_spike(cx, r, s->loss, b->whole, b->n)) return false;
-    return lt_update(cx, r, s->lr, norm, &finite) && (finite || lt_blame_update(cx, r, b->whole, b->n));
+    if (!lt_update(cx, r, s->lr, norm, &finite)) return false;
+    lt_weights_changed(cx);
+    return finite || lt_blame_update(cx, r, b->whole, b->n);
 }
 
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)

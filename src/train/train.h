@@ -26,6 +26,9 @@ typedef struct lt_examples { /* read once, whole, in file order */
     bool open;   /* new names may be added */
     const char *const *file; /* what was read, by reference */
     int files;
+    bool multi;  /* a sequence has a set of labels: its label is a place in … */
+    int32_t *sets; /* … this pool (sets.c) */
+    int64_t set_n, set_room;
 } lt_examples;
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number);
 int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size); /* its number; -1: not in the set, or no memory (then an error) */
@@ -33,11 +36,17 @@ int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size)
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e);
 void lt_examples_renumber(lt_examples *e, const int32_t *now);
 void lt_examples_free(lt_examples *e);
+/* sets.c */
+int32_t lt_examples_set(lt_ctx *cx, lt_examples *e, const int32_t *label, int32_t n); /* a new set's place; -1: an error */
+const int32_t *lt_set_of(const lt_examples *e, int64_t example, int32_t *n);
+bool lt_examples_make_multi(lt_ctx *cx, lt_examples *e); /* what has one label so far has a set of one */
+void lt_sets_renumber(lt_examples *e, const int32_t *now);
 
 typedef struct lt_minibatch { /* scoped */
     lt_batch batch;
     const int32_t *labels;   /* [tokens]; NULL: none */
-    const int64_t *example;  /* [sequences] */
+    const int64_t *example;  /* [examples], which are the sequences, unless the objective makes more of one */
+    int32_t examples;
     const double *weight;    /* [tokens] of their losses; NULL: ones */
     int64_t counted;         /* targets */
     /* Of a part of a larger batch: numbers there of its tokens, and of the rows that the head sees; NULL: this is all of it. */
@@ -58,10 +67,18 @@ typedef struct lt_objective_kind {
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* Whether all rows, which are read by now, and the options go together, else an error; NULL: any do. */
+    bool (*fits)(lt_ctx *cx, lt_run *r);
+    /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
+    lt_tensor *(*of_embeddings)(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t n, double factor);
+    /* How many of the counted targets the head's outputs are right about; NULL: that is not told. */
+    int64_t (*right)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y);
+    bool smooths; /* its labels can be smoothed */
+    int longest; /* tokens of an example unless the options say it; 0: as many as the model takes */
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_span, lt_objective_contrastive;
 
 enum { LT_STATES = 4, LT_SETTINGS = 8 };
 
@@ -163,6 +180,7 @@ struct lt_run {
     const lt_kernels *kn;
     int limit; /* longest example */
     lt_examples train, valid;
+    double *label_weight; /* of rows by their label; NULL: ones */
     lt_distill *distill;    /* NULL: no teacher */
     lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;
@@ -180,6 +198,7 @@ struct lt_run {
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n);
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size); /* the same of a text */
 /* batch.c */
 bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b); /* of the training set; moves r->place */
 bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b);
@@ -203,7 +222,7 @@ void lt_approach(const lt_kernels *kn, int64_t n, double share, const void *goal
 bool lt_average_begin(lt_ctx *cx, lt_run *r);
 bool lt_averages(const lt_run *r); /* whether there are any */
 bool lt_average_show(lt_ctx *cx, lt_run *r); /* they take the place of the trained ones … */
-void lt_average_hide(lt_run *r);             /* … until here */
+void lt_average_hide(lt_ctx *cx, lt_run *r); /* … until here */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
@@ -215,6 +234,8 @@ bool lt_blame_spike(lt_ctx *cx, lt_run *r, double loss, const lt_minibatch *b, i
 /* lock.c: OUT is this run's until it ends. */
 bool lt_lock_take(lt_ctx *cx, lt_lock *lock, const char *out);
 void lt_lock_release(lt_lock *lock);
+/* cache.c: factor · Σ loss over b's targets is added to *loss, and its gradients to the parameters' if they are learned, o->cache_batch sequences at a time. */
+bool lt_cached_batch(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double factor, bool learn, double *loss);
 /* checkpoint.c */
 /* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
  * one there: that can be resumed no more. A model in OUT stays until the end. */
@@ -235,7 +256,9 @@ lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* 
 bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *s);
 bool lt_log_valid(lt_ctx *cx, lt_log *log, int64_t step, double loss, double accuracy);
 void lt_log_close(lt_log *log);
-/* valid.c: moves r->place's best and worse, writes to the log. */
+/* valid.c */
+int64_t lt_right_by_label(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y); /* the largest output is the label's */
+/* moves r->place's best and worse, writes to the log. */
 bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result);
 
 #endif

@@ -12,23 +12,26 @@ static int64_t largest(const lt_tensor *t, int64_t row)
     return best;
 }
 
-/* How many targets the head's largest output is right about. */
-static int64_t right_ones(lt_ctx *cx, const lt_run *r, const lt_minibatch *b)
+int64_t lt_right_by_label(const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
 {
-    const lt_seqs *s = b->batch.seqs;
     const bool tokens = lt_model_head_per_token(r->model);
-    lt_tensor *y = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), s);
     int64_t right = 0;
-    for (int64_t i = 0; y && i < y->shape[0]; i++) {
-        const int32_t label = tokens ? b->labels[i] : r->valid.at[b->example[i]].label;
+    for (int64_t i = 0; i < y->shape[0]; i++) {
+        const int32_t label = tokens ? b->labels[i] : e->at[b->example[i]].label;
         right += label >= 0 && largest(y, i) == label;
     }
     return right;
 }
 
+static int64_t right_ones(lt_ctx *cx, const lt_run *r, const lt_minibatch *b)
+{
+    lt_tensor *y = lt_model_head(cx, r->model, lt_model_hidden(cx, r->model, &b->batch), b->batch.seqs);
+    return y ? r->objective->right(cx, r, &r->valid, b, y) : 0;
+}
+
 bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
 {
-    const bool tells = r->objective->names;
+    const bool tells = r->objective->right != NULL;
     double sums[2] = {0}; /* loss, right ones */
     int64_t counted = 0;
     for (int64_t begin = 0, end; begin < r->valid.n && lt_ok(cx); begin = end) {
@@ -41,7 +44,8 @@ bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
         const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && (b.counted || r->distill);
         const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
         const bool here = there && lt_dist_deal(cx, r, &r->valid, &b, &mine, NULL) && mine.batch.seqs->n && (mine.counted || r->distill);
-        if (here && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &mine, 1, (double)own / (double)sequences);
+        if (here && r->o->cache_batch) lt_cached_batch(cx, r, &mine, 1, false, &sums[0]);
+        if (here && !r->o->cache_batch && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &mine, 1, (double)own / (double)sequences);
         if (sum) sums[0] += lt_number(sum);
         counted += own;
         lt_tape_end(cx);

@@ -22,6 +22,10 @@ config "{\"seed\": 7, \"objective\": \"classify\", \"steps\": 1, \"operands\": [
 LATHE_SEED=5 lathe train --config "$T/run.json" -o "$T/seed" --quiet >/dev/null
 like "$(<"$T/seed/training.json")" '"seed": 7' "the file before the environment; operands from it"
 
+config "{\"seed\": 0, \"objective\": \"classify\", \"steps\": 1, \"operands\": [\"$M\", \"$T/rows.tsv\"]}"
+LATHE_SEED=5 lathe train --config "$T/run.json" -o "$T/seed" --quiet >/dev/null
+like "$(<"$T/seed/training.json")" '"seed": 0' "… also where it says what the default is"
+
 # The record.
 like "$(tr -d '\n' <"$T/filed/training.json")" '"operands": \["[^"]*bert-tiny"\].*"no-shuffle": true.*"lr": 0.003' "what a run was told is kept"
 run lathe train --config "$T/filed/training.json" --json --log "$T/again.log" -o "$T/again"

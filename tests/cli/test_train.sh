@@ -32,6 +32,11 @@ done
 train --steps 25 --activation-checkpointing --log "$T/logc" -o "$T/outc" >/dev/null
 is "$(weights "$T/outc")" "$(weights "$T/out")" "blocks that are computed again: the same weights"
 is "$(no_speed "$T/logc")" "$(no_speed "$T/log")" "blocks that are computed again: the same log"
+for how in "--optimizer schedule_free" "--ema 0.9" "--precision bf16" ""; do # what is packed once a step is packed anew after it
+    train --steps 6 --accumulate 3 $how --valid "$T/rows.tsv" --every 2 --log "$T/loga" -o "$T/outa" >/dev/null 2>&1
+    train --steps 6 --accumulate 3 $how --valid "$T/rows.tsv" --every 2 --activation-checkpointing --log "$T/logb" -o "$T/outb" >/dev/null 2>&1
+    is "$(weights "$T/outb") $(no_speed "$T/logb")" "$(weights "$T/outa") $(no_speed "$T/loga")" "several batches a step, computed again${how:+, $how}: the same"
+done
 train --steps 25 --precision bf16 --log "$T/log16" -o "$T/out16" >"$T/said16" 2>&1
 check "bf16: losses within two hundredths" awk -F'[:,]' 'NR == FNR { a[NR] = $4; next } $4 > a[FNR] + 0.02 || $4 < a[FNR] - 0.02 { exit 1 }' "$T/log" "$T/log16"
 train --steps 25 --precision bf16 --threads 3 -o "$T/out16b" >/dev/null 2>&1

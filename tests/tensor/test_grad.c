@@ -47,7 +47,7 @@ OP(make_sigmoid, lt_sigmoid_cross_entropy(cx, x[0], lt_detach(cx, x[1]), 0.3))
 OP(make_squared, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), NULL, 0.3))
 
 static const double weights[] = {1, 0.5, 0, 2, 1, 0.25, 3};
-OP(make_weighed_cross_entropy, lt_weighted_cross_entropy(cx, x[0], labels, weights, 0.3))
+OP(make_weighed_cross_entropy, lt_smooth_cross_entropy(cx, x[0], labels, 0, weights, 0.3))
 OP(make_weighed, lt_squared_error(cx, x[0], lt_detach(cx, x[1]), weights, 0.3))
 OP(make_divergence, lt_divergence(cx, x[0], lt_detach(cx, x[1]), 1.7, weights, 0.3))
 OP(make_relation, lt_relation(cx, x[0], x[1], lt_detach(cx, x[2]), lt_detach(cx, x[3]), seqs, 2, 0.3))
@@ -60,6 +60,9 @@ static lt_tensor *layer(lt_ctx *c, const void *arg, lt_tensor *x)
 }
 OP(make_layers, layer(cx, &x[1], layer(cx, &x[1], x[0])))
 OP(make_recompute, lt_recompute(cx, layer, &x[1], sizeof *x, lt_recompute(cx, layer, &x[1], sizeof *x, x[0])))
+OP(make_smooth, lt_smooth_cross_entropy(cx, x[0], labels, 0.2, weights, 0.3))
+static const int32_t rows_chosen[] = {2, 0, -100, 0, -100, -100, 4, 1};
+OP(make_choice, lt_choose_rows(cx, x[0], seqs, rows_chosen, 0.3))
 
 static lt_tensor *pool(lt_tensor **x, lt_pooling how) { return lt_pool_rows(cx, x[0], seqs, how, 1); }
 OP(make_cls, pool(x, LT_POOL_CLS))
@@ -163,6 +166,8 @@ static const test_case cases[] = {
     {"divergence", 2, {{7, 5}, {7, 5}}, make_divergence, 4, (lt_act)0, 1},
     {"relation", 4, {{9, 10}, {9, 10}, {9, 6}, {9, 6}}, make_relation, 2, (lt_act)0, 2},
     {"relation of itself", 2, {{9, 10}, {9, 6}}, make_relation_self, 2, (lt_act)0, 1},
+    {"cross_entropy, smooth", 1, {{7, 5}}, make_smooth, 4},
+    {"choose_rows", 1, {{9, 2}}, make_choice, 4},
 };
 enum { CASES = sizeof cases / sizeof *cases, NORM_CASE = 20 };
 
@@ -388,6 +393,27 @@ static void test_recompute(void **state)
     }
 }
 
+/* The rows of attention's dropout and of plain dropout from the fourth on, computed alone. */
+static void test_dropout_in_parts(void **state)
+{
+    enum { ROWS = 9, COLS = 10, FROM = 4 };
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *x = check_random(cx, LT_F32, ROWS, COLS, 3, 1);
+    const lt_seqs *behind = lt_seqs_new(cx, 1, (int32_t[]){ROWS - FROM});
+    lt_tensor *whole[2], *part[2];
+    for (int i = 0; i < 2; i++) {
+        lt_tensor *in = i ? lt_slice_rows(cx, x, FROM, ROWS - FROM) : x, **out = i ? part : whole;
+        lt_dropout_on(cx, 7, 3);
+        lt_dropout_go_on(cx, (lt_drop_place){.site = 2, .row = i ? FROM : 0});
+        out[0] = lt_dropout(cx, in, 0.4);
+        out[1] = lt_attend(cx, in, in, in, &(lt_attend_spec){.q = i ? behind : seqs, .heads = 2, .dim = 5, .scale = 0.6, .drop = lt_dropout_site(cx, 0.3)});
+        assert_int_equal(lt_dropout_place(cx).site, 4);
+        lt_dropout_off(cx);
+    }
+    for (int i = 0; i < 2; i++) assert_true(check_same_bits(lt_contiguous(cx, lt_slice_rows(cx, whole[i], FROM, ROWS - FROM)), part[i]));
+    lt_end(cx, scope);
+}
+
 static void test_frozen_and_detached(void **state)
 {
     lt_scope scope = lt_open(cx, NULL);
@@ -428,6 +454,15 @@ static void test_refusals(void **state)
     assert_null(lt_cross_entropy(cx, x, (int32_t[]){0, 4, 0}, 1));
     assert_non_null(strstr(lt_ctx_error(cx), "label 4 at row 1: expected up to 3"));
     lt_ctx_clear(cx);
+    const lt_seqs *s = lt_seqs_new(cx, 2, (int32_t[]){3, 0});
+    assert_null(lt_choose_rows(cx, x, s, (int32_t[]){0, 3, 0, 0, -1, -1, -1, -1}, 1));
+    assert_non_null(strstr(lt_ctx_error(cx), "row 3 of sequence 0: it has 3"));
+    lt_ctx_clear(cx);
+    assert_null(lt_choose_rows(cx, x, s, (int32_t[]){0, 0, 0, 0, -1, -1, 0, -1}, 1)); /* nothing to choose among */
+    lt_ctx_clear(cx);
+    assert_null(lt_choose_rows(cx, x, seqs, NULL, 1));
+    assert_non_null(strstr(lt_ctx_error(cx), "[3, 4] and sequences of 9 rows"));
+    lt_ctx_clear(cx);
     lt_tape_end(cx);
     lt_end(cx, scope);
 }
@@ -451,8 +486,7 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences),    cmocka_unit_test(test_f32_on_every_table), cmocka_unit_test(test_threads_change_no_bit),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_bf16), cmocka_unit_test(test_recompute), cmocka_unit_test(test_dropout_in_parts),
         cmocka_unit_test(test_dropout), cmocka_unit_test(test_frozen_and_detached),   cmocka_unit_test(test_refusals),           cmocka_unit_test(test_steps_reuse_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

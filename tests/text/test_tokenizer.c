@@ -63,6 +63,14 @@ static bool same_special(const lt_json *want, const lt_encoding *e)
     return count == e->special_count;
 }
 
+/* Of which text each token is. */
+static bool has_parts(const lt_encoding *e, bool pair)
+{
+    for (int i = 0; i < e->n; i++)
+        if (e->special[i] != (e->part[i] == 0) || e->part[i] > 1 + pair) return false;
+    return true;
+}
+
 static bool same_decoded(lt_ctx *cx, const lt_tokenizer *t, const lt_json *want, const lt_encoding *e)
 {
     size_t size;
@@ -86,6 +94,7 @@ static const char *check_case(lt_ctx *cx, const lt_tokenizer *t, const lt_json *
                         : !same_offsets(lt_json_get(o, "offsets"), e)         ? "offsets"
                         : !same_ints(lt_json_get(o, "types"), e->types, e->n) ? "types"
                         : !same_special(lt_json_get(o, "special"), e)         ? "special"
+                        : !has_parts(e, pair.text != NULL)                    ? "parts"
                         : !same_decoded(cx, t, lt_json_get(o, "decoded"), e)  ? "decoded"
                         : options.max_tokens && e->n > options.max_tokens     ? "too many tokens"
                                                                               : NULL;

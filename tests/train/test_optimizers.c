@@ -190,7 +190,7 @@ static void test_schedule_free(void **unused)
         expect(&b, b.state[0], 0, 0.7811);
         lt_average_show(cx, &b.r);
         expect(&b, b.w, 0, 0.83555); /* (0.89 + 0.7811) / 2 */
-        lt_average_hide(&b.r);
+        lt_average_hide(cx, &b.r);
         expect(&b, b.w, 0, 0.830105);
         begin(&b, table(k), "schedule_free", 1, 1, one); /* rates 0.05, 0.1, 0.1: weights in the mean 1, 4/5, 4/9 */
         b.o.warmup = 2;
@@ -217,7 +217,7 @@ static void test_ema(void **unused)
         expect(&b, b.average, 0, 0.99 * 0.9 + 0.08);
         lt_average_show(cx, &b.r);
         expect(&b, b.w, 0, 0.971);
-        lt_average_hide(&b.r);
+        lt_average_hide(cx, &b.r);
         expect(&b, b.w, 0, 0.8);
     }
 }

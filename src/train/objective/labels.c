@@ -41,13 +41,13 @@ typedef struct part { /* of the counted rows */
     const lt_seqs *s;
     const int32_t *label;
     const double *weight; /* NULL: ones */
-    double factor;
+    double smoothing, factor;
 } part;
 
 static lt_tensor *loss_of_part(lt_ctx *cx, const void *arg, lt_tensor *rows)
 {
     const part *p = arg;
-    return lt_weighted_cross_entropy(cx, lt_model_head(cx, p->model, rows, p->s), p->label, p->weight, p->factor);
+    return lt_smooth_cross_entropy(cx, lt_model_head(cx, p->model, rows, p->s), p->label, p->smoothing, p->weight, p->factor);
 }
 
 lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor)
@@ -64,10 +64,13 @@ lt_tensor *lt_loss_of_tokens(lt_ctx *cx, const lt_run *r, const lt_examples *e, 
         }
     lt_tensor *rows = lt_gather(cx, hidden, at, n), *sum = NULL;
     const int64_t width = lt_model_labels(r->model), most = MOST_LOGITS / (width > 0 ? width : 1) + 1;
-    if (n <= most) return loss_of_part(cx, &(part){r->model, b->batch.seqs, label, weight, factor}, rows);
+    const part all = {r->model, b->batch.seqs, label, weight, r->o->label_smoothing, factor};
+    if (n <= most) return loss_of_part(cx, &all, rows);
     for (int64_t begin = 0; rows && begin < n; begin += most) {
-        lt_tensor *some = lt_slice_rows(cx, rows, begin, begin + most < n ? most : n - begin);
-        lt_tensor *loss = lt_recompute(cx, loss_of_part, &(part){r->model, b->batch.seqs, label + begin, weight ? weight + begin : NULL, factor}, sizeof(part), some);
+        part p = all;
+        p.label += begin;
+        if (p.weight) p.weight += begin;
+        lt_tensor *loss = lt_recompute(cx, loss_of_part, &p, sizeof p, lt_slice_rows(cx, rows, begin, begin + most < n ? most : n - begin));
         sum = sum ? lt_add(cx, sum, loss) : loss;
         if (!sum) return NULL;
     }
@@ -80,4 +83,5 @@ const lt_objective_kind lt_objective_labels = {
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
 };

@@ -46,4 +46,5 @@ const lt_objective_kind lt_objective_mlm = {
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
 };

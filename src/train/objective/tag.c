@@ -71,11 +71,18 @@ static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibat
     return true;
 }
 
+static int64_t right(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, const lt_tensor *y)
+{
+    return lt_right_by_label(r, e, b, y);
+}
+
 const lt_objective_kind lt_objective_tag = {
     .is = {"objective", "tag", "a tag for each word, at its first token", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "tag",
     .read = read_row,
     .target = target,
     .loss = lt_loss_of_tokens,
+    .smooths = true,
+    .right = right,
     .names = true,
 };
