@@ -17,18 +17,12 @@ bert 4 256 4 "$longest" "$WORK/vocab.txt" "$WORK/config"
 "$LATHE" tokenize "$WORK/config" "$text" --max-tokens "$longest" --json | sed 's/^{"ids":\[\([0-9,]*\)\].*/\1/' >"$WORK/ids.txt"
 
 # rows ORDER < ids, one text a line: rows for `train --objective labels` with one token of seven masked, the same whatever the order and form.
-#   file      as they come                  exchange  the texts of each batch longest first, every other one to the other worker
+#   file      as they come
 #   padded    to the longest of the batch   sorted    the same after sorting all
 #   packed    one text behind another, in rows of the longest
 cat >"$WORK/rows.awk" <<'END'
-function flush_batch(   i, k, last, half, order, n) {
-    n = rows
-    for (i = 1; i <= n; i++) order[i] = i
-    if (form == "exchange") {
-        for (i = 2; i <= n; i++) # stable, longest first
-            for (k = i; k > 1 && size[order[k]] > size[order[k - 1]]; k--) { last = order[k]; order[k] = order[k - 1]; order[k - 1] = last }
-        for (half = 1; half <= 2; half++) for (i = half; i <= n; i += 2) put(order[i], 0)
-    } else for (i = 1; i <= n; i++) put(i, form == "padded" || form == "sorted" ? most : 0)
+function flush_batch(   i) {
+    for (i = 1; i <= rows; i++) put(i, form == "padded" || form == "sorted" ? most : 0)
     rows = most = 0
 }
 function put(i, to,   k, a, b) {
@@ -58,7 +52,7 @@ END { if (rows && form == "packed") flush_batch() }
 END
 some=$WORK/some.txt # as many as the steps take, spread over the texts
 awk -v want=$((steps * batch)) 'NR == FNR { all++; next } int(FNR * want / all) > int((FNR - 1) * want / all)' "$WORK/ids.txt" "$WORK/ids.txt" >"$some"
-for form in file exchange padded packed; do awk -v form=$form -v batch=$batch -v longest="$longest" -f "$WORK/rows.awk" "$some" >"$WORK/$form.jsonl"; done
+for form in file padded packed; do awk -v form=$form -v batch=$batch -v longest="$longest" -f "$WORK/rows.awk" "$some" >"$WORK/$form.jsonl"; done
 awk '{ print gsub(/,/, ",") "\t" $0 }' "$some" | sort -s -n -k1,1 | cut -f2 | awk -v form=sorted -v batch=$batch -f "$WORK/rows.awk" >"$WORK/sorted.jsonl"
 tokens=$(awk -F, '{ n += NF } END { print n }' "$some")
 
@@ -83,42 +77,48 @@ for seed in $rounds; do # one after another in each round, so that a slow minute
     run "ragged-$seed" "$seed" file --batch $batch
 done
 run equal-file "$FIRST_SEED" file --batch $batch --dropout 0
-run equal-exchange "$FIRST_SEED" exchange --batch $batch --dropout 0
-run equal-workers "$FIRST_SEED" exchange --batch $((batch / 2)) --accumulate 2 --dropout 0
+for how in none tokens cost; do # two workers' batches of a step, as they come and exchanged
+    run equal-$how "$FIRST_SEED" file --batch $((batch / 2)) --accumulate 2 --exchange $how --dropout 0
+done
 
 # The largest difference between the losses of two runs, relative.
 apart() {
     paste "$WORK/$1.jsonl" "$WORK/$2.jsonl" | awk -F'"loss":' '{ d = ($2 - $3) / $2; if (d < 0) d = -d; if (d > most) most = d } END { printf "%.1e\n", most }'
 }
-# load WORKERS SAMPLES ROUNDS < lengths: largest over mean load of a worker, without the exchange and with it
+# uneven NAME KEY: how much more the fuller of two batches has than the mean, in all steps
+uneven() { awk -F"\"imbalance_$2\":" '{ split($2, a, /[,}]/); sum += a[1] } END { printf "%.3f\n", sum / NR }' "$WORK/$1.jsonl"; }
+# load WORKERS SAMPLES ROUNDS < lengths: largest over mean load of a worker, without the exchange and with it, in tokens and in their squares, which
+# attention costs
 load() {
     awk -v W="$1" -v b="$2" -v rounds="$3" '
         function random() { state = (state * 16807) % 2147483647; return state / 2147483647 }
+        function over(load,   w, sum, most) {
+            for (w = 0; w < W; w++) { sum += load[w]; if (load[w] > most) most = load[w] }
+            return most * W / sum
+        }
         { length_of[n++] = $1 }
         END {
             state = 38
             for (r = 0; r < rounds; r++) {
-                split("", plain); split("", dealt)
+                split("", plain); split("", dealt); split("", plain2); split("", dealt2)
                 for (i = 0; i < W * b; i++) {
                     x = length_of[int(random() * n)]
-                    plain[int(i / b)] += x
+                    plain[int(i / b)] += x; plain2[int(i / b)] += x * x
                     for (k = i; k > 0 && s[k - 1] < x; k--) s[k] = s[k - 1]
                     s[k] = x
                 }
-                for (i = 0; i < W * b; i++) dealt[i % W] += s[i]
-                p = d = sum = 0
-                for (w = 0; w < W; w++) { sum += plain[w]; if (plain[w] > p) p = plain[w]; if (dealt[w] > d) d = dealt[w] }
-                before += p * W / sum; after += d * W / sum
+                for (i = 0; i < W * b; i++) { dealt[i % W] += s[i]; dealt2[i % W] += s[i] * s[i] }
+                before += over(plain); after += over(dealt); before2 += over(plain2); after2 += over(dealt2)
             }
-            printf "%.3f %.3f\n", before / rounds, after / rounds
+            printf "%.3f %.3f %.3f %.3f\n", before / rounds, after / rounds, before2 / rounds, after2 / rounds
         }'
 }
 awk -F, '{ print NF }' "$WORK/ids.txt" >"$WORK/lengths.txt"
 say "loads of workers"
-read -r uniform2 uniform2x < <(seq 102 512 | load 2 16 400)
-read -r uniform8 uniform8x < <(seq 102 512 | load 8 56 40)
-read -r text2 text2x < <(load 2 16 400 <"$WORK/lengths.txt")
-read -r text8 text8x < <(load 8 56 40 <"$WORK/lengths.txt")
+read -r uniform2 uniform2x _ < <(seq 102 512 | load 2 16 400)
+read -r uniform8 uniform8x _ < <(seq 102 512 | load 8 56 40)
+read -r text2 text2x squares2 squares2x < <(load 2 16 400 <"$WORK/lengths.txt")
+read -r text8 text8x squares8 squares8x < <(load 8 56 40 <"$WORK/lengths.txt")
 
 fill() { awk -v text="$tokens" -F'"labels"' '{ n += gsub(/,/, ",", $1) } END { printf "%.2f\n", text / n }' "$WORK/$1.jsonl"; }
 filled=$(fill padded)
@@ -126,25 +126,30 @@ padded=$(speed padded)
 ragged=$(speed ragged)
 row() { printf '%s\t%s\t%s\t%s\n' "$@"; }
 times() { awk -v a="$1" -v b="$padded" 'BEGIN { printf "%.2f\n", a / b }'; }
-exchange=$(apart equal-file equal-exchange)
-workers=$(apart equal-file equal-workers)
+exchange=$(apart equal-file equal-tokens)
+workers=$(apart equal-file equal-cost)
 {
     row "what" "measured" "against padded" "expected"
     row "padded: tokens of text / s" "$padded" "1.00" "part of rows that is text: $filled"
     row "padded, sorted first" "$(speed sorted)" "$(times "$(speed sorted)")" "part that is text: $(fill sorted)"
     row "packed into rows of $longest" "$(speed packed)" "$(times "$(speed packed)")" "attention across texts: less than ragged"
     row "ragged" "$ragged" "$(times "$ragged")" "at least $(awk -v f="$filled" 'BEGIN { printf "%.2f", 0.9 / f }')"
-    row "losses, exchanged order" "$exchange" "" "at most 1e-4"
-    row "losses, two workers' batches" "$workers" "" "at most 1e-4"
+    row "losses, two workers' batches" "$(apart equal-file equal-none)" "" "at most 1e-4"
+    row "losses, exchanged in turn" "$exchange" "" "at most 1e-4"
+    row "losses, exchanged by cost" "$workers" "" "at most 1e-4"
+    row "in training, 2 x $((batch / 2)): tokens in turn" "$(uneven equal-none tokens) -> $(uneven equal-tokens tokens)" "" "falls"
+    row "in training, 2 x $((batch / 2)): cost by cost" "$(uneven equal-none cost) -> $(uneven equal-cost cost)" "" "falls to 1.00"
     row "load, lengths 102 to 512, 2 x 16" "$uniform2 -> $uniform2x" "" "1.055 -> 1.020"
     row "load, lengths 102 to 512, 8 x 56" "$uniform8 -> $uniform8x" "" "1.070 -> 1.010"
-    row "load, these texts, 2 x 16" "$text2 -> $text2x" "" "falls"
-    row "load, these texts, 8 x 56" "$text8 -> $text8x" "" "falls"
+    row "load, these texts, 2 x 16" "$text2 -> $text2x" "" "1.141 -> 1.059 (texts up to 512)"
+    row "load, these texts, 8 x 56" "$text8 -> $text8x" "" "1.184 -> 1.041 (texts up to 512)"
+    row "squares, these texts, 2 x 16" "$squares2 -> $squares2x" "" "1.226 -> 1.123 (texts up to 512)"
+    row "squares, these texts, 8 x 56" "$squares8 -> $squares8x" "" "1.327 -> 1.115 (texts up to 512)"
 } | table
 echo
 if ! is "$exchange <= 1e-4 && $workers <= 1e-4"; then
     verdict "broken"
-elif is "$ragged / $padded >= 0.9 / $filled && $uniform2x < $uniform2 && $uniform8x < $uniform8 && $text2x < $text2 && $text8x < $text8"; then
+elif is "$ragged / $padded >= 0.9 / $filled && $uniform2x < $uniform2 && $uniform8x < $uniform8 && $text2x < $text2 && $text8x < $text8 && $(uneven equal-tokens tokens) < $(uneven equal-none tokens) && $(uneven equal-cost cost) < $(uneven equal-none cost)"; then
     verdict "holds"
 else
     verdict "does not show here"

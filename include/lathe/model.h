@@ -65,6 +65,7 @@ typedef struct lt_model_info {
     bool quantized;                           /* … by a writer of quantised checkpoints; a "bf16" one is run so */
     double threshold;                         /* int8: of inputs that stay in f32; 0: none do */
     int layers, hidden, heads, vocab, max_tokens;
+    int inner;             /* width of the feed-forward layers */
     const char *head;      /* "none", "mlm", "classify", "tag", "span", "nsp", "pretraining" */
     const char *pooling;   /* "mean", "cls", "mean+max", …; "none" where no file says it */
     const char *tokenizer; /* "wordpiece", "bpe", "none" */
@@ -174,6 +175,7 @@ bool lt_model_readers(lt_ctx *cx, lt_model *m, bool (*fn)(lt_ctx *cx, const lt_r
 /* The same model op by op, so that a tape may record: ids → hidden states [tokens, hidden]; hidden states → what the head makes of them. */
 lt_tensor *lt_model_hidden(lt_ctx *cx, const lt_model *m, const lt_batch *batch);
 lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
+lt_tensor *lt_model_also(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s); /* of a trainable "pretraining" model: its second head, two classes a sequence */
 /* Hidden states → embeddings [sequences, embedding], as the model's files pool them (a mean where none says how), Dense and Normalize included. */
 lt_tensor *lt_model_pool(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s);
 bool lt_model_head_per_token(const lt_model *m);

@@ -55,6 +55,10 @@ bool lt_decode(lt_ctx *cx, const lt_tokenizer *t, const int32_t *ids, int32_t n,
 /* The kinds of parts this build knows, for `lathe list`: models, normalizers, pre-tokenizers, post-processors, decoders; trainers. */
 const lt_kind *const *lt_text_kinds(int *n);
 
+/* How rows of files are written (see lt_rows_open). */
+typedef enum { LT_ROWS_AUTO, LT_ROWS_LINES, LT_ROWS_JSONL, LT_ROWS_CSV, LT_ROWS_TSV, LT_ROWS_CONLL, LT_ROWS_FORMATS } lt_rows_format;
+lt_rows_format lt_rows_format_named(const char *name); /* "auto", "lines", …; LT_ROWS_FORMATS: not known */
+
 /* ---- training tokenizers --------------------------------------------------------------------------------------- */
 
 typedef struct lt_tokenizer_train_options {
@@ -62,6 +66,7 @@ typedef struct lt_tokenizer_train_options {
     const char *const *files;     /* rows with a column "text"; none: standard input */
     int n_files;
     const char *columns;          /* as in lt_rows_options */
+    lt_rows_format format;
     const char *out;              /* a folder: gets tokenizer.json and tokenizer_config.json */
     int32_t vocab_size;           /* exactly so many entries, special ones and alphabet included */
     int64_t min_frequency;        /* a rarer pair is not merged */
@@ -80,12 +85,12 @@ bool lt_tokenizer_train(lt_ctx *cx, const lt_tokenizer_train_options *options, l
 /* ---- rows of files --------------------------------------------------------------------------------------------- */
 
 /* Reads files row by row in bounded memory: one text per line, or by the ending .jsonl (also .ndjson; an object a line), .json
- * (one array of objects), .tsv, .csv (RFC 4180, a header names the columns), any of them .gz or .zst; "-" is standard input. */
+ * (one array of objects), .tsv, .csv (RFC 4180, a header names the columns), .conll, .conllu (a token a line, an empty line behind a sentence: columns
+ * "words" and "tags"), any of them .gz or .zst; "-" is standard input. */
 typedef struct lt_rows lt_rows;
-typedef enum { LT_ROWS_AUTO, LT_ROWS_LINES, LT_ROWS_JSONL, LT_ROWS_CSV, LT_ROWS_TSV } lt_rows_format;
 typedef struct lt_rows_options {
     lt_rows_format format;
-    const char *columns; /* "text=sentence,label=class": our name = the file's; NULL: none renamed */
+    const char *columns; /* "text=sentence,label=class": our name = the file's; numbers count columns from 1 in .csv and .tsv without a header; NULL: none renamed */
     bool ids;            /* each line is a JSON array of token ids: the row has one value named "ids" */
     size_t max_line;     /* bytes; a longer line is an error; 0: 64 MiB */
 } lt_rows_options;
@@ -98,6 +103,10 @@ typedef struct lt_row { /* valid until the next call on the same rows */
 lt_rows *lt_rows_open(lt_ctx *cx, const char *const *files, int n, const lt_rows_options *options); /* n 0: standard input */
 bool lt_rows_next(lt_ctx *cx, lt_rows *rows, lt_row *row); /* false at the end or on error (lt_ok tells which) */
 void lt_rows_close(lt_rows *rows);
+/* The row at hand as one of its own: it stays as it is while the rows go on, until they are closed, and any thread may read it, one at a time. */
+bool lt_row_keep(lt_ctx *cx, lt_row *row);
+bool lt_row_is_line(const lt_row *row);  /* of a plain file: a text and nothing else */
+void lt_row_release(lt_row *row); /* of a kept one, before the rows are closed */
 int64_t lt_rows_bytes_total(const lt_rows *rows); /* of all files as stored; 0: unknown (pipes) */
 int64_t lt_rows_bytes_done(const lt_rows *rows);  /* … read so far: progress */
 /* A column as text: NULL when the row has none, or its value is null. Numbers and booleans give their JSON text. */

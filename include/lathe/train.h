@@ -18,9 +18,23 @@ typedef struct lt_train_step { /* one line of the log */
     double lr, grad_norm;      /* grad_norm: before clipping */
     int64_t tokens;
     double seconds;
+    double imbalance_tokens, imbalance_cost; /* most over mean of the step's batches; 0: not measured */
     double flops;              /* operations of this process, counted from its matrices */
     double balance;            /* of several workers: what the costliest part of the batch costs over the mean; 0: one worker alone */
 } lt_train_step;
+
+/* How tokens are hidden for masked language modelling; of names NULL is the first, but where that cannot be. */
+typedef struct lt_mask_options {
+    const char *unit;           /* "piece", "word", or "span" of words */
+    const char *count;          /* "bernoulli"; "floor" of the share plus a random unit; "round", the share of all tokens, at least 1 */
+    const char *pool;           /* what replaces at random: of the "vocab", of "ordinary" tokens (not the special ones), or as the texts have them: "unigram" */
+    const char *decide;         /* mask, another token or none is decided for each "piece" or once for a "unit"; NULL: once for a span */
+    double rate, keep, random;  /* the share that is hidden; of those the shares that stay as they are, and that become others; the rest is masked */
+    int most;                   /* of "round": tokens of a sequence; 0: any */
+    double span_p;              /* lengths of spans are geometric … */
+    int span_most;              /* … and so many words at most */
+    int fixed;                  /* the epochs use so many masks of an example in turn; 0: each a new one */
+} lt_mask_options;
 
 typedef struct lt_train_options {
     const char *model, *out;
@@ -30,6 +44,7 @@ typedef struct lt_train_options {
     const char *valid;          /* a file of rows; NULL: none */
     bool ids;                   /* each line of a plain file is a JSON array of ids */
     const char *columns;        /* as of lt_rows_options */
+    lt_rows_format format;
     bool random;                /* new weights: only the model's config and tokenizer are taken */
     int64_t steps, epochs;      /* steps 0: by epochs; both 0: one epoch */
     int batch;                  /* sequences of a batch, or … */
@@ -66,6 +81,17 @@ typedef struct lt_train_options {
     double lr_end, power;       /* where schedules end; of the polynomial one */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
+    /* what is learned from, and in what form */
+    const char *break_mode;     /* NULL, "row": a row is a text, cut to max_tokens; "none", "complete", "complete-doc": rows are joined to blocks of max_tokens */
+    int pair_copies;            /* nsp, sop: times the texts are gone through, each time paired otherwise */
+    double short_pairs;         /* nsp, sop: the share of pairs that are made shorter than max_tokens, by chance */
+    int64_t batch_cost;         /* as batch_tokens, but a sequence counts what it costs, in tokens without attention; 0: not so */
+    int bucket;                 /* batches are made of examples of like length, out of so many batches' worth at a time; 0, 1: not so */
+    bool pack;                  /* a batch is so many rows of max_tokens, filled with whole examples */
+    const char *exchange;       /* the batches of an update exchange sequences: by "tokens" or "cost"; "none": not, but it is logged how uneven they are; NULL: neither */
+    int prefetch;               /* steps whose batches are made ahead by a thread of their own; 0: none */
+    const char *cache;          /* a folder that keeps what rows became, for other runs over the same; NULL: much data goes to OUT meanwhile, the rest to memory */
+    lt_mask_options mask;
     double spike;               /* a loss more than so many times the median of the last 100 ends the run; 0: none does */
     const char *record;         /* a text that OUT and checkpoints keep as training.json: what the run was told; NULL: none */
     const char *dist;           /* "mpi": this process is one of several that train one model; NULL, "none": it is alone */
@@ -78,6 +104,7 @@ extern const lt_train_options lt_train_defaults;
 
 typedef struct lt_train_result {
     int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
+    int64_t cut;                      /* sentences longer than a block */
     int64_t tokens;                   /* learned from in this call … */
     double seconds;                   /* … and how long its steps took */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */

@@ -11,7 +11,7 @@ bool lt_feed_open(lt_feed *f, lt_cli *cli, const char *const *files, int n, lt_f
     *f = (lt_feed){.cli = cli, .mode = mode, .ids = mode != LT_FEED_LINES && lt_arg_flag(a, "ids")};
     pthread_mutex_init(&f->lock, NULL);
     if (f->ids && mode != LT_FEED_TEXT) return lt_usage(cli, "--ids: pairs are of texts");
-    lt_rows_options options = {.columns = lt_arg_text(a, "columns"), .ids = f->ids};
+    lt_rows_options options = {.columns = lt_arg_text(a, "columns"), .ids = f->ids, .format = lt_rows_format_named(lt_arg_text(a, "format"))};
     if (mode == LT_FEED_LINES) options = (lt_rows_options){.format = LT_ROWS_LINES};
     f->keyboard = (n == 0 || (n == 1 && !strcmp(files[0], "-"))) && lt_term_is(0);
     if (f->keyboard) lt_remark(cli, "reading lines from the terminal; Ctrl-D ends them");

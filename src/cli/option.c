@@ -32,7 +32,8 @@ const lt_opt lt_common_options[] = {
 
 const lt_opt lt_input_options[] = {
     {"ids", 0, LT_OPT_FLAG, NULL, "each input line is a JSON array of token ids; no tokenizer is needed"},
-    {"columns", 0, LT_OPT_TEXT, "OURS=THEIRS,…", "names of columns in the files, as in text=sentence,label=class"},
+    {"columns", 0, LT_OPT_TEXT, "OURS=THEIRS,…", "names of columns in the files, as in text=sentence,label=class; numbers, as in text=1,label=2, where there is no header"},
+    {"format", 0, LT_OPT_CHOICE, NULL, "of the files; auto: by their endings", "auto", "auto|lines|jsonl|csv|tsv|conll"},
     {0},
 };
 

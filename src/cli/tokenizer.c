@@ -39,6 +39,7 @@ static bool run(lt_cli *cli)
         .files = a->operand + 1,
         .n_files = a->operands - 1,
         .columns = lt_arg_text(a, "columns"),
+        .format = lt_rows_format_named(lt_arg_text(a, "format")),
         .out = lt_arg_text(a, "out"),
         .vocab_size = (int32_t)lt_arg_int(a, "vocab-size"),
         .min_frequency = lt_arg_int(a, "min-frequency"),

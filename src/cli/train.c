@@ -48,6 +48,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
         lt_json_member_int(s, "steps", r->steps);
         lt_json_member_int(s, "examples", r->examples);
         lt_json_member_int(s, "skipped", r->skipped);
+        if (r->cut) lt_json_member_int(s, "cut", r->cut);
         lt_str_puts(s, ",\"loss\":");
         lt_json_put_double(s, r->loss);
         if (!isnan(r->valid_loss)) {
@@ -60,6 +61,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
         if (r->seconds > 0) lt_str_printf(s, ", %.0f tokens/s", (double)r->tokens / r->seconds);
         if (!isnan(r->valid_loss)) lt_str_printf(s, ", %.4f in validation", r->valid_loss);
         if (r->skipped) lt_str_printf(s, "; %lld rows were empty and left out", (long long)r->skipped);
+        if (r->cut) lt_str_printf(s, "; %lld sentences were longer than a block and cut up", (long long)r->cut);
         lt_str_puts(s, "\n");
     }
     return lt_print_due(&cli->out);
@@ -79,6 +81,31 @@ static bool is_known(lt_cli *cli, const char *slot, const char *name)
     lt_usage(cli, "--%s: '%s' is not one of %s", slot, name, known.data ? known.data : "");
     lt_str_free(&known);
     return false;
+}
+
+/* What the rows become. */
+static void take_data_options(const lt_args *a, lt_train_options *o)
+{
+    lt_mask_options *m = &o->mask;
+    o->cache = lt_arg_text(a, "cache");
+    o->break_mode = lt_arg_text(a, "break-mode");
+    o->pair_copies = (int)lt_arg_int(a, "pair-copies");
+    o->short_pairs = lt_arg_num(a, "short-pairs");
+    o->bucket = (int)lt_arg_int(a, "bucket");
+    o->pack = lt_arg_given(a, "pack");
+    o->exchange = lt_arg_text(a, "exchange");
+    o->prefetch = (int)lt_arg_int(a, "prefetch");
+    m->unit = lt_arg_text(a, "mask-unit");
+    m->count = lt_arg_text(a, "mask-count");
+    m->pool = lt_arg_text(a, "mask-pool");
+    m->decide = lt_arg_text(a, "mask-decide");
+    m->rate = lt_arg_num(a, "mask-rate");
+    m->keep = lt_arg_num(a, "mask-keep");
+    m->random = lt_arg_num(a, "mask-random");
+    m->most = (int)lt_arg_int(a, "mask-most");
+    m->span_p = lt_arg_num(a, "mask-span-p");
+    m->span_most = (int)lt_arg_int(a, "mask-span-most");
+    m->fixed = (int)lt_arg_int(a, "mask-fixed");
 }
 
 static bool is_known_optimizer(lt_cli *cli, const char *text)
@@ -143,6 +170,7 @@ static bool run_with(lt_cli *cli, bool taught)
     o.valid = lt_arg_text(a, "valid");
     o.ids = lt_arg_given(a, "ids");
     o.columns = lt_arg_text(a, "columns");
+    o.format = lt_rows_format_named(lt_arg_text(a, "format"));
     o.random = lt_arg_given(a, "init");
     o.steps = lt_arg_int(a, "steps");
     o.epochs = lt_arg_int(a, "epochs");
@@ -152,6 +180,10 @@ static bool run_with(lt_cli *cli, bool taught)
         if (lt_arg_given(a, "batch")) return lt_usage(cli, "--batch and --batch-tokens: one of them is expected");
         o.batch_tokens = lt_arg_int(a, "batch-tokens");
     }
+    if ((o.batch_cost = lt_arg_int(a, "batch-cost")) && (lt_arg_given(a, "batch") || lt_arg_given(a, "batch-tokens")))
+        return lt_usage(cli, "--batch, --batch-tokens and --batch-cost: one of them is expected");
+    if (lt_arg_given(a, "pack") && (o.batch_cost || o.batch_tokens || lt_arg_int(a, "bucket") > 1))
+        return lt_usage(cli, "--pack: a batch is --batch full rows; neither --batch-tokens, --batch-cost nor --bucket goes with it");
     o.accumulate = (int)lt_arg_int(a, "accumulate");
     o.max_tokens = (int)lt_arg_int(a, "max-tokens");
     o.no_shuffle = lt_arg_given(a, "no-shuffle");
@@ -172,6 +204,7 @@ static bool run_with(lt_cli *cli, bool taught)
     o.patience = lt_arg_int(a, "patience");
     o.log = lt_arg_text(a, "log");
     o.resume = lt_arg_given(a, "resume");
+    take_data_options(a, &o);
     o.spike = lt_arg_num(a, "spike");
     o.dist = lt_arg_text(a, "dist");
     o.recompute = lt_arg_given(a, "activation-checkpointing");
@@ -218,7 +251,27 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"scale", 0, LT_OPT_NUM, "X", "contrastive: what cosines are multiplied by", "20", NULL, 1e-6, 1e6}, \
     {"cache-batch", 0, LT_OPT_INT, "N", "contrastive: texts that pass the model at a time, by gradient caching; 0: a whole batch", "0", NULL, 0, 1e6}, \
     {"label-smoothing", 0, LT_OPT_NUM, "P", "share of each label that is spread over all of them", "0", NULL, 0, 0.999}, \
-    {"class-weights", 0, LT_OPT_CHOICE, NULL, "classify: balanced: a row weighs by how rare its label is", NULL, "balanced"}
+    {"class-weights", 0, LT_OPT_CHOICE, NULL, "classify: balanced: a row weighs by how rare its label is", NULL, "balanced"}, \
+    {"break-mode", 0, LT_OPT_CHOICE, NULL, "mlm: a row is a text, or sentences (rows; an empty one ends a document) are joined to blocks of --max-tokens, broken anywhere, or only between sentences, or there and between documents", "row", "row|none|complete|complete-doc"}, \
+    {"pair-copies", 0, LT_OPT_INT, "N", "nsp, sop: times the texts are gone through, each time paired otherwise", "1", NULL, 1, 1000}, \
+    {"short-pairs", 0, LT_OPT_NUM, "P", "nsp, sop: the share of pairs that are made shorter by chance", "0.1", NULL, 0, 1}, \
+    {"batch-cost", 0, LT_OPT_INT, "N", "a batch's budget as --batch-tokens, but long sequences count more, by what attention costs; 0: none", "0", NULL, 0, 1e12}, \
+    {"bucket", 0, LT_OPT_INT, "N", "make batches of examples of like length, out of N batches' worth at a time; 0: as they come", "0", NULL, 0, 1e6}, \
+    {"pack", 0, LT_OPT_FLAG, NULL, "a batch is --batch rows of --max-tokens, filled with whole examples; attention stays within each"}, \
+    {"exchange", 0, LT_OPT_CHOICE, NULL, "deal the sequences of an update's batches out anew, so that these have as many tokens, or cost as much; none: only log how uneven they are", NULL, "none|tokens|cost"}, \
+    {"prefetch", 0, LT_OPT_INT, "N", "steps whose batches are made while an earlier one runs; 0: none", "2", NULL, 0, 60}, \
+    {"cache", 0, LT_OPT_FILE, "DIR", "keep the rows' tokens there, in files, for other runs over the same data (much data: in OUT until the run ends; classify: always in memory)"}, \
+    {"mask-rate", 0, LT_OPT_NUM, "P", "mlm: the share of tokens that is hidden", "0.15", NULL, 1e-6, 1}, \
+    {"mask-keep", 0, LT_OPT_NUM, "P", "mlm: of those, the share that stays as it is", "0.1", NULL, 0, 1}, \
+    {"mask-random", 0, LT_OPT_NUM, "P", "mlm: … and that becomes another token; the rest becomes the mask", "0.1", NULL, 0, 1}, \
+    {"mask-unit", 0, LT_OPT_CHOICE, NULL, "mlm: what is hidden as a whole: a piece, a word, a span of words", "piece", "piece|word|span"}, \
+    {"mask-count", 0, LT_OPT_CHOICE, NULL, "mlm: each by itself, their share's floor plus a random unit, or the rounded share of all tokens (of spans always one of the latter)", NULL, "bernoulli|floor|round"}, \
+    {"mask-most", 0, LT_OPT_INT, "N", "mlm: of round, the most tokens of a sequence; 0: any", "0", NULL, 0, 1e6}, \
+    {"mask-pool", 0, LT_OPT_CHOICE, NULL, "mlm: other tokens: any, any but special ones, or as often as the texts have them", "vocab", "vocab|ordinary|unigram"}, \
+    {"mask-decide", 0, LT_OPT_CHOICE, NULL, "mlm: mask, other or none is decided for each piece or once a unit (default: of spans once)", NULL, "piece|unit"}, \
+    {"mask-span-p", 0, LT_OPT_NUM, "P", "mlm: lengths of spans are geometric …", "0.2", NULL, 1e-6, 1}, \
+    {"mask-span-most", 0, LT_OPT_INT, "N", "mlm: … and at most so many words", "10", NULL, 1, 1e4}, \
+    {"mask-fixed", 0, LT_OPT_INT, "N", "mlm: epochs use N maskings of a row in turn; 0: each a new one", "0", NULL, 0, 1e6}
 
 #define UPDATE_OPTIONS \
     {"optimizer", 0, LT_OPT_TEXT, "NAME", "adamw, sgd, lion, lamb, adafactor, muon or schedule_free; settings may follow, as in " \
@@ -259,7 +312,7 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"dist", 0, LT_OPT_CHOICE, NULL, "mpi: this process is one of those that mpirun started, each of which takes its share of every batch", "none", "none|mpi"}
 
 static const lt_opt options[] = {
-    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive (see lathe list objective)"},
+    {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive, nsp, mlm+nsp … (see lathe list objective)"},
     DATA_OPTIONS,
     UPDATE_OPTIONS,
     RUN_OPTIONS,
@@ -284,9 +337,10 @@ const lt_verb lt_verb_train = {
     .about = "Reads rows, trains, and writes the model directory OUT (-o). --objective labels takes rows of \"ids\" and \"labels\", a target for each token (-100: "
              "none); mlm takes texts; classify takes texts (and pairs) with a label, whose names are those of MODEL if it is a classifier, else those "
              "of the data, sorted; a JSON list as label, or several fastText labels (__label__NAME) before a text, make it a classifier of several "
-             "labels a text; regress takes texts with a number as label; tag takes JSON rows of \"words\" and \"tags\"; span takes "
+             "labels a text; regress takes texts with a number as label; tag takes rows of \"words\" and \"tags\", in JSON or CoNLL columns; span takes "
              "\"question\", \"context\" and \"answers\", or files of SQuAD's, and cuts contexts into windows of --max-tokens (384) that overlap by 128; "
-             "contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list \"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch. A head that MODEL does not have is made "
+             "contrastive takes \"anchor\", \"positive\" (or \"text\", \"text_pair\") and, if there are such, \"negative\" or a list \"negatives\", and trains the embeddings that embed gives: each anchor against all other texts of its batch; nsp and sop (and mlm+nsp, mlm+sop) take documents: "
+             "their sentences a line each, an empty line behind each document. A head that MODEL does not have is made "
              "at random.\n"
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"

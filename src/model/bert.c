@@ -71,7 +71,7 @@ const lt_names lt_names_bert = {
 static const lt_architecture architectures[] = {
     {.name = "BertModel", .head = "none"},
     {.name = "BertForMaskedLM", .head = "mlm", PREDICTIONS},
-    {.name = "BertForPreTraining", .head = "pretraining", PREDICTIONS},
+    {.name = "BertForPreTraining", .head = "pretraining", PREDICTIONS, .also = "cls.seq_relationship"},
     {.name = "BertForNextSentencePrediction", .head = "nsp", .kind = &lt_head_first, .on_pooler = true, .out = "cls.seq_relationship", .width = LT_WIDTH_TWO},
     {.name = "BertForSequenceClassification", .head = "classify", .kind = &lt_head_first, .on_pooler = true, .out = "classifier", .dropout = true},
     {.name = "BertForTokenClassification", .head = "tag", .kind = &lt_head_tokens, .out = "classifier", .dropout = true},

@@ -113,6 +113,7 @@ static void build_head(builder *b, lt_model *m, const lt_architecture *a)
         h->out = (lt_linear){.name = name(b, "%s", a->bias)};
     } else
         h->out = linear(b, name(b, "%s", a->out), e->hidden, out, true);
+    if (a->also && m->trainable) m->also = (lt_head_slot){.kind = &lt_head_first, .before = &m->pooler, .out = linear(b, name(b, "%s", a->also), e->hidden, 2, true)};
 }
 
 /* Where the encoder's weights stand in the file: behind the family's prefix, or bare. */
@@ -150,7 +151,7 @@ bool lt_encoder_build(lt_ctx *cx, lt_model *m, const lt_family *f, const lt_arch
     char pooler[256];
     snprintf(pooler, sizeof pooler, "%s%s", prefix, f->names->pooler ? f->names->pooler : "");
     const char *stored = lt_sprintf(cx, "%s%s.weight", m->file_prefix, f->names->pooler ? f->names->pooler : "");
-    const bool on_pooler = arch && arch->on_pooler, found = !m->random && stored && lt_weights_find(m->weights, stored);
+    const bool on_pooler = arch && (arch->on_pooler || (arch->also && m->trainable)), found = !m->random && stored && lt_weights_find(m->weights, stored);
     m->has_pooler = f->names->pooler && (on_pooler || (m->reshaped ? false : found) || (m->random && !arch->kind));
     if (m->has_pooler)
         m->pooler = (lt_head_slot){.kind = &lt_head_first, .act = LT_ACT_TANH, .dense = linear(&b, name(&b, "%s", pooler), e->hidden, e->hidden, true)};
@@ -214,7 +215,7 @@ static const lt_stored *find_by_prefix(const lt_model *m, const char *wanted)
 static bool is_of_head(const lt_model *m, const char *wanted)
 {
     const lt_head_slot *h = &m->head, *p = &m->pooler;
-    const char *const own[] = {h->dense.name, h->norm.name, h->out.name, p->dense.name};
+    const char *const own[] = {h->dense.name, h->norm.name, h->out.name, p->dense.name, m->also.out.name};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (own[i] && strncmp(wanted, own[i], strlen(own[i])) == 0) return true;
     return false;
@@ -245,13 +246,14 @@ static bool count_packed(lt_ctx *cx, lt_linear *l, void *arg)
 
 static bool each_linear(lt_ctx *cx, lt_model *m, lt_linear_fn *in_stack, lt_linear_fn *in_heads)
 {
-    return lt_stack_linears(cx, &m->stack, in_stack, m) && lt_head_linears(cx, &m->pooler, in_heads, m) && lt_head_linears(cx, &m->head, in_heads, m);
+    return lt_stack_linears(cx, &m->stack, in_stack, m) && lt_head_linears(cx, &m->pooler, in_heads, m) && lt_head_linears(cx, &m->head, in_heads, m) &&
+           lt_head_linears(cx, &m->also, in_heads, m);
 }
 
 bool lt_encoder_walk(lt_ctx *cx, lt_model *m, bool (*visit)(lt_decl *, lt_param *), void *arg)
 {
     lt_decl d = {.cx = cx, .visit = visit, .arg = arg};
-    return lt_stack_declare(&m->stack, &d) && lt_head_declare(&m->pooler, &d) && lt_head_declare(&m->head, &d);
+    return lt_stack_declare(&m->stack, &d) && lt_head_declare(&m->pooler, &d) && lt_head_declare(&m->head, &d) && lt_head_declare(&m->also, &d);
 }
 
 struct used {

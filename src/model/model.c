@@ -119,6 +119,7 @@ static bool read_config(lt_ctx *cx, lt_model *m, const lt_model_options *o, cons
     bool done = (*f)->configure(&m->config, e) && lt_quantized_read(&m->config, &m->quantized);
     m->info.layers = e->layers;
     m->info.hidden = e->hidden;
+    m->info.inner = e->inner;
     m->info.heads = e->heads;
     m->info.vocab = e->vocab;
     m->info.max_tokens = e->limit;
@@ -256,6 +257,7 @@ void lt_model_close(lt_model *m)
     lt_stack_free(&m->stack);
     lt_head_free(&m->pooler);
     lt_head_free(&m->head);
+    lt_head_free(&m->also);
     lt_weights_close(m->weights);
     lt_free(m->spare);
     lt_tokenizer_free(m->tokenizer);

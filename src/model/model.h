@@ -73,6 +73,7 @@ typedef struct lt_architecture { /* what stands on the encoder, by the name in c
     const char *norm, *out, *bias; /* bias: of a tied output, without ".bias" */
     lt_width width;
     bool dropout, dropout_in; /* before `out`; before `dense` */
+    const char *also;      /* in training: a second output, of two classes, on the pooler's row; NULL: none */
 } lt_architecture;
 
 typedef struct lt_family {
@@ -129,7 +130,7 @@ struct lt_model {
     const lt_architecture *architecture;
     lt_encoder encoder;
     lt_stack stack;
-    lt_head_slot pooler, head;
+    lt_head_slot pooler, head, also;
     bool has_pooler;
     lt_weights *weights;
     const lt_stored **spare; /* tensors that nothing here reads, owned */

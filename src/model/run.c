@@ -218,6 +218,12 @@ lt_tensor *lt_model_head(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const
     return lt_head(cx, &m->head, hidden, s);
 }
 
+lt_tensor *lt_model_also(lt_ctx *cx, const lt_model *m, lt_tensor *hidden, const lt_seqs *s)
+{
+    if (!m->also.kind) return lt_fail(cx, LT_ERR_USAGE, "%s: %s has no second head", m->info.path, m->info.architecture);
+    return lt_head(cx, &m->also, hidden, s);
+}
+
 bool lt_model_head_per_token(const lt_model *m) { return m->head.kind && m->head.kind->per_token; }
 int lt_model_labels(const lt_model *m) { return !m->head.kind ? 0 : m->head.tied ? (int)m->head.tied->out : (int)m->head.out.out; }
 

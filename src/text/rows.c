@@ -24,6 +24,8 @@ static const lt_rows_reader *by_ending(const char *path)
                  {".ndjson", &lt_reader_jsonl},
                  {".json", &lt_reader_json},
                  {".csv", &lt_reader_csv},
+                 {".conll", &lt_reader_conll},
+                 {".conllu", &lt_reader_conll},
                  {".tsv", &lt_reader_tsv}};
     const lt_codec *codec = lt_codec_of(path);
     size_t n = strlen(path) - (codec ? strlen(codec->ending) : 0);
@@ -48,9 +50,19 @@ static const lt_rows_reader *choose_reader(const lt_rows *r, const char *path)
         return &lt_reader_csv;
     case LT_ROWS_TSV:
         return &lt_reader_tsv;
+    case LT_ROWS_CONLL:
+        return &lt_reader_conll;
     default:
         return by_ending(path);
     }
+}
+
+lt_rows_format lt_rows_format_named(const char *name)
+{
+    static const char *const names[LT_ROWS_FORMATS] = {"auto", "lines", "jsonl", "csv", "tsv", "conll"};
+    int i = 0;
+    while (i < LT_ROWS_FORMATS && (!name || strcmp(names[i], name) != 0)) i++;
+    return (lt_rows_format)i;
 }
 
 /* ---- opening and closing ---- */
@@ -126,16 +138,21 @@ static void close_file(lt_rows *r)
     r->begin = r->end = 0;
 }
 
+void lt_notes_free(lt_note *notes)
+{
+    while (notes) {
+        lt_note *next = notes->next;
+        lt_free(notes);
+        notes = next;
+    }
+}
+
 void lt_rows_close(lt_rows *r)
 {
     if (!r) return;
     close_file(r);
     for (int i = 0; i < r->paths; i++) lt_free(r->path[i]);
-    while (r->notes) {
-        lt_note *next = r->notes->next;
-        lt_free(r->notes);
-        r->notes = next;
-    }
+    lt_notes_free(r->notes);
     lt_json_free(r->json);
     lt_str_free(&r->first_columns);
     void *owned[] = {r->path, r->columns, r->rename, r->buf, r->names, r->name, r->field, r};
@@ -161,6 +178,8 @@ static bool open_file(lt_ctx *cx, lt_rows *r)
 {
     const char *path = r->path[r->at++];
     r->reader = choose_reader(r, path);
+    r->file = name_of(path);
+    r->name_count = 0;
     r->stream =
         r->memory ? lt_byte_stream_memory(cx, r->memory, r->memory_size, path) : lt_byte_stream_open(cx, path, name_of(path));
     r->next_line = 1;

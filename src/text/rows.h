@@ -21,7 +21,7 @@ typedef struct lt_rows_reader {                                        /* one wa
     const char *(*column)(const lt_rows *r, int i, void **iter);       /* the name of the i-th, asked in order; NULL: no more */
     bool fixed;                                                        /* all rows of a file have the same columns */
 } lt_rows_reader;
-extern const lt_rows_reader lt_reader_lines, lt_reader_jsonl, lt_reader_json, lt_reader_ids, lt_reader_csv, lt_reader_tsv;
+extern const lt_rows_reader lt_reader_lines, lt_reader_jsonl, lt_reader_json, lt_reader_ids, lt_reader_csv, lt_reader_tsv, lt_reader_conll;
 
 typedef struct lt_field {
     size_t begin, size; /* bytes, from the row's first, or from the first of the names */
@@ -51,6 +51,7 @@ struct lt_rows {
 
     /* the file at hand */
     int at;    /* which is next */
+    const char *file; /* its name, for messages, as long as the rows */
     bool over; /* nothing more will come */
     lt_byte_stream *stream;
     const lt_rows_reader *reader;
@@ -72,7 +73,11 @@ struct lt_rows {
     int64_t values; /* so far */
     size_t column;  /* from 1, of the next byte */
 
+    /* CoNLL's: */
+    int token_columns; /* of the token before; 0: none yet */
+
     /* CSV's and TSV's: */
+    bool numbered;     /* no header: --columns gives numbers */
     char *names; /* the header's fields, each with a NUL */
     lt_field *field, *name;
     size_t fields, name_count, field_capacity;
@@ -90,6 +95,12 @@ static inline void lt_rows_drop(lt_rows *r, size_t n) { r->begin += n; }
 
 /* Opens bytes in memory as if they were a file of that name: its ending chooses format and compression. */
 lt_rows *lt_rows_open_memory(lt_ctx *cx, const void *bytes, size_t size, const char *name, const lt_rows_options *options);
+
+const char *lt_rows_theirs(const lt_rows *r, const char *column); /* the file's name of our column */
+/* Of rows that are JSON objects. */
+bool lt_rows_find_key(const lt_rows *r, const char *column, lt_cell *cell);
+const char *lt_rows_key_column(const lt_rows *r, int i, void **iter);
+void lt_notes_free(lt_note *notes);
 
 /* The value behind a column's name of ours: what --columns renames, `_id` for `id`. */
 bool lt_rows_find(const lt_rows *r, const char *column, lt_cell *cell);

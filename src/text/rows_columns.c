@@ -79,7 +79,7 @@ bool lt_rows_check_columns(lt_ctx *cx, lt_rows *r, bool end)
     return true;
 }
 
-static const char *theirs(const lt_rows *r, const char *column)
+const char *lt_rows_theirs(const lt_rows *r, const char *column)
 {
     for (int i = 0; i < r->renames; i++)
         if (!strcmp(r->rename[i].ours, column)) return r->rename[i].theirs;
@@ -89,7 +89,7 @@ static const char *theirs(const lt_rows *r, const char *column)
 bool lt_rows_find(const lt_rows *r, const char *column, lt_cell *cell)
 {
     *cell = (lt_cell){0};
-    const char *name = theirs(r, column);
+    const char *name = lt_rows_theirs(r, column);
     return r->reader->find(r, name, cell) || (name == column && !strcmp(column, "id") && r->reader->find(r, "_id", cell));
 }
 
@@ -144,7 +144,7 @@ const char *lt_row_text(const lt_row *row, const char *column, size_t *size)
 
 static const char *complain_of_column(lt_ctx *cx, const lt_row *row, const char *column)
 {
-    const char *name = theirs(row->impl, column);
+    const char *name = lt_rows_theirs(row->impl, column);
     lt_str names = {0};
     lt_rows_list_columns(row->impl, &names);
     lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": no column \"%s\"%s%s%s; the columns there are: %s", row->file, row->line, name,

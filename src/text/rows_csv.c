@@ -2,6 +2,7 @@
  * with one and may hold delimiters, line ends and doubled quotes; elsewhere a quote is itself. Tab-separated files come in two
  * customs, with such quotes and without: there a field that does not read as quoted to its end, or would hold a tab, is literal. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,11 +150,46 @@ static bool names_are_unique(lt_ctx *cx, const lt_rows *r)
     return sorted != NULL;
 }
 
+enum { MOST_NUMBER = 9999 };
+
+/* Whether --columns gives nothing but numbers; the largest. */
+static size_t largest_number(const lt_rows *r)
+{
+    size_t largest = 0;
+    for (int i = 0; i < r->renames; i++) {
+        char *end;
+        const long n = strtol(r->rename[i].theirs, &end, 10);
+        if (*end || n < 1 || n > MOST_NUMBER) return 0;
+        if ((size_t)n > largest) largest = (size_t)n;
+    }
+    return largest;
+}
+
+/* Then there is no header: columns are called by their numbers, as far as any is asked for. */
+static bool number_columns(lt_ctx *cx, lt_rows *r, size_t n)
+{
+    enum { DIGITS = 5 };
+    char *names = lt_resize(cx, r->names, (int64_t)n * DIGITS, 1);
+    if (names) r->names = names;
+    lt_field *name = lt_resize(cx, r->name, (int64_t)n, sizeof *name);
+    if (name) r->name = name;
+    if (!names || !name) return false;
+    for (size_t i = 0; i < n; i++) {
+        const int size = snprintf(names + i * DIGITS, DIGITS, "%zu", i + 1);
+        name[i] = (lt_field){i * DIGITS, (size_t)size};
+    }
+    r->name_count = n;
+    return true;
+}
+
 /* An empty file has neither header nor rows. */
 static bool read_header(lt_ctx *cx, lt_rows *r, const lt_dialect *d)
 {
     size_t count;
+    const size_t numbers = largest_number(r);
     r->name_count = 0;
+    r->numbered = numbers > 0;
+    if (numbers) return number_columns(cx, r, numbers);
     lt_rows_result result = cut_record(cx, r, d, SIZE_MAX, &count);
     if (result != LT_ROWS_GOT) return result == LT_ROWS_END;
     size_t size = r->taken + 1;
@@ -176,9 +212,9 @@ static lt_rows_result next_row(lt_ctx *cx, lt_rows *r, const lt_dialect *d)
 {
     size_t count;
     lt_rows_result result = cut_record(cx, r, d, r->name_count, &count);
-    if (result != LT_ROWS_GOT || count == r->name_count) return result;
-    lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": expected %zu fields, as the header has, found %zu", r->stream->name, r->line,
-            r->name_count, count);
+    if (result != LT_ROWS_GOT || count == r->name_count || (r->numbered && count > r->name_count)) return result;
+    lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": expected %zu fields, as %s, found %zu", r->stream->name, r->line,
+            r->name_count, r->numbered ? "--columns wants" : "the header has", count);
     return LT_ROWS_ERROR;
 }
 

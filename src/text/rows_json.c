@@ -153,13 +153,13 @@ static lt_rows_result next_object(lt_ctx *cx, lt_rows *r)
 
 /* ---- columns ---- */
 
-static bool find_key(const lt_rows *r, const char *column, lt_cell *cell)
+bool lt_rows_find_key(const lt_rows *r, const char *column, lt_cell *cell)
 {
     cell->json = lt_json_get(r->json, column);
     return cell->json != NULL;
 }
 
-static const char *key_column(const lt_rows *r, int i, void **iter)
+const char *lt_rows_key_column(const lt_rows *r, int i, void **iter)
 {
     const char *key;
     const lt_json *value;
@@ -175,6 +175,6 @@ static bool find_ids(const lt_rows *r, const char *column, lt_cell *cell)
 
 static const char *ids_column(const lt_rows *r, int i, void **iter) { return i == 0 ? "ids" : NULL; }
 
-const lt_rows_reader lt_reader_jsonl = {NULL, next_jsonl, find_key, key_column, false};
-const lt_rows_reader lt_reader_json = {begin_array, next_object, find_key, key_column, false};
+const lt_rows_reader lt_reader_jsonl = {NULL, next_jsonl, lt_rows_find_key, lt_rows_key_column, false};
+const lt_rows_reader lt_reader_json = {begin_array, next_object, lt_rows_find_key, lt_rows_key_column, false};
 const lt_rows_reader lt_reader_ids = {NULL, next_ids, find_ids, ids_column, true};

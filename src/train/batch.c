@@ -1,52 +1,9 @@
-/* Batches: which examples, in what order. The order of an epoch is a shuffle keyed by seed and epoch; a batch is the next so many sequences of it,
- * or as many as have so many tokens together. */
+/* Batches: the tokens of examples that the epoch's plan put together, one behind another, and what is to be learned of them. */
 #include "train/train.h"
 
 #include <string.h>
 
-enum { SITE_ORDER = 2 }; /* of random numbers; the others are in their objectives */
-
-/* Fisher & Yates 1938 with one counter a draw. */
-static bool make_order(lt_ctx *cx, lt_run *r, int64_t epoch)
-{
-    if (r->order && r->order_epoch == epoch) return true;
-    const int64_t n = r->train.n;
-    if (!r->order && !(r->order = lt_new(cx, n, sizeof *r->order))) return false;
-    for (int64_t i = 0; i < n; i++) r->order[i] = i;
-    r->order_epoch = epoch;
-    const uint32_t key[2] = {(uint32_t)r->o->seed, (uint32_t)(r->o->seed >> 32)};
-    for (int64_t i = n - 1; i > 0 && !r->o->no_shuffle; i--) {
-        uint32_t bits[4];
-        lt_philox((const uint32_t[4]){(uint32_t)i, (uint32_t)(i >> 32), (uint32_t)epoch, SITE_ORDER}, key, bits);
-        const int64_t j = (int64_t)((((uint64_t)bits[0] << 32) | bits[1]) % (uint64_t)(i + 1)), t = r->order[i];
-        r->order[i] = r->order[j];
-        r->order[j] = t;
-    }
-    return true;
-}
-
-int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin)
-{
-    int64_t end = begin, tokens = 0;
-    if (!r->o->batch_tokens) return begin + r->o->batch < e->n ? begin + r->o->batch : e->n;
-    while (end < e->n) {
-        tokens += e->at[order ? order[end] : end].n;
-        if (end > begin && tokens > r->o->batch_tokens) break;
-        end++;
-    }
-    return end;
-}
-
-int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch)
-{
-    int64_t n = 0;
-    if (!r->o->batch_tokens) return (r->train.n + r->o->batch - 1) / r->o->batch;
-    if (!make_order(cx, r, epoch)) return -1;
-    for (int64_t at = 0; at < r->train.n; n++) at = lt_batch_end(r, &r->train, r->order, at);
-    return n;
-}
-
-bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b)
+bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b)
 {
     int32_t *length = lt_alloc_array(cx, n, sizeof *length);
     int64_t *which = lt_alloc_array(cx, n, sizeof *which);
@@ -54,30 +11,59 @@ bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_
     lt_seqs *s = length && which ? lt_seqs_new(cx, n, length) : NULL;
     if (!s) return false;
     const int64_t tokens = lt_seqs_rows(s);
-    int32_t *ids = lt_alloc_array(cx, tokens, sizeof *ids), *types = e->types ? lt_alloc_array(cx, tokens, sizeof *types) : NULL;
-    int32_t *labels = e->labels ? lt_alloc_array(cx, tokens, sizeof *labels) : NULL;
-    if (!ids || (e->types && !types) || (e->labels && !labels)) return false;
+    int32_t *ids = lt_alloc_array(cx, tokens, sizeof *ids), *types = NULL, *labels = NULL;
+    if (!ids || (lt_examples_have_types(e) && !(types = lt_alloc_array(cx, tokens, sizeof *types))) ||
+        (lt_examples_have_labels(e) && !(labels = lt_alloc_array(cx, tokens, sizeof *labels))))
+        return false;
     for (int32_t i = 0; i < n; i++) {
-        const lt_example *x = &e->at[example[i]];
-        const size_t bytes = (size_t)x->n * sizeof *ids;
-        memcpy(ids + s->offset[i], e->ids + x->begin, bytes);
-        if (types) memcpy(types + s->offset[i], e->types + x->begin, bytes);
-        if (labels) memcpy(labels + s->offset[i], e->labels + x->begin, bytes);
+        const int32_t at = s->offset[i];
+        if (!lt_example_read(cx, e, example[i], ids + at, types ? types + at : NULL, labels ? labels + at : NULL)) return false;
         which[i] = example[i];
     }
-    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .examples = n};
+    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .examples = n, .epoch = epoch};
     return r->objective->target(cx, r, e, b);
 }
 
-bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b)
+int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch)
 {
-    lt_place *p = &r->place;
+    if (!lt_budget(r) && !r->o->pack) return (r->train.n + r->o->batch - 1) / r->o->batch;
+    return lt_plan_make(cx, r, &r->plan, epoch) ? r->plan.batches : -1;
+}
+
+/* Copies the next share of an epoch; its plan may change before the share is used. */
+static bool next_share(lt_ctx *cx, const lt_run *r, lt_plan *plan, lt_place *p, lt_share *s)
+{
     if (p->next >= r->train.n) {
         p->next = 0;
         p->epoch++;
     }
-    if (!make_order(cx, r, p->epoch)) return false;
-    const int64_t begin = p->next;
-    p->next = lt_batch_end(r, &r->train, r->order, begin);
-    return lt_batch_of(cx, r, &r->train, r->order + begin, (int32_t)(p->next - begin), b);
+    if (!lt_plan_make(cx, r, plan, p->epoch)) return false;
+    const int64_t begin = p->next, end = plan->start[lt_plan_batch(plan, begin) + 1];
+    *s = (lt_share){.epoch = p->epoch, .n = end - begin, .example = lt_alloc_array(cx, end - begin, sizeof *s->example)};
+    for (int64_t i = 0; s->example && i < s->n; i++) s->example[i] = plan->order[begin + i];
+    p->next = end;
+    return s->example != NULL;
+}
+
+/* Only shares of the same epoch exchange: which epoch it is decides how an example is masked. */
+static bool exchange(lt_ctx *cx, const lt_run *r, lt_share *s, int n)
+{
+    for (int begin = 0, end; begin < n; begin = end) {
+        const int64_t epoch = s[begin].epoch;
+        for (end = begin + 1; end < n && s[end].epoch == epoch;) end++;
+        if (!lt_exchange(cx, r, &r->train, s + begin, end - begin)) return false;
+        for (int i = begin; i < end; i++) s[i].epoch = epoch;
+    }
+    return true;
+}
+
+bool lt_next_batches(lt_ctx *cx, const lt_run *r, lt_plan *plan, lt_place *p, lt_minibatch *b, int n)
+{
+    lt_share *s = lt_alloc_array(cx, n, sizeof *s);
+    for (int i = 0; i < n; i++)
+        if (!s || !next_share(cx, r, plan, p, &s[i])) return false;
+    if (r->o->exchange && strcmp(r->o->exchange, "none") != 0 && !exchange(cx, r, s, n)) return false;
+    for (int i = 0; i < n; i++)
+        if (!lt_batch_of(cx, r, &r->train, s[i].example, (int32_t)s[i].n, s[i].epoch, &b[i])) return false;
+    return true;
 }

@@ -19,9 +19,9 @@ static void put_rows(lt_str *s, const lt_examples *e, const lt_minibatch *b, int
         for (int32_t k = 0; k < b[i].examples; k++, rows++) {
             const lt_example *x = &e->at[b[i].example[k]];
             if (s->size - begin > TEXT_MOST) continue;
-            if (x->line > 0 && x->file < e->files && x->file != file) lt_str_printf(s, "%s%s:", shown ? " " : "", e->file[file = x->file]);
+            if (x->line > 0 && (int32_t)x->file < e->files && (int32_t)x->file != file) lt_str_printf(s, "%s%s:", shown ? " " : "", e->file[file = (int32_t)x->file]);
             else if (shown) lt_str_puts(s, ",");
-            lt_str_printf(s, "%" PRId64, x->line > 0 ? x->line : b[i].example[k] + 1);
+            lt_str_printf(s, "%" PRId64, x->line > 0 ? (int64_t)x->line : b[i].example[k] + 1);
             shown++;
         }
     lt_str_printf(s, "%s (%" PRId64 " row%s)", shown < rows ? ",…" : "", rows, rows == 1 ? "" : "s");

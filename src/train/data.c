@@ -1,7 +1,6 @@
-/* Examples: every row of the files, as tokens and targets, in memory. */
-#include "train/dist/dist.h"
+/* Examples: rows as tokens and targets, in memory or in a file (store.c), to be reached in any order. */
+#include "train/store.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +33,7 @@ static void put(int32_t *pool, int64_t at, const int32_t *from, int32_t n)
 
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number)
 {
+    if (e->store) return lt_store_add(cx, e, (lt_example){.n = n, .label = label, .number = number}, ids, types, labels);
     if (e->n == e->room) {
         lt_example *at = lt_resize(cx, e->at, e->room ? 2 * e->room : 256, sizeof *at);
         if (!at) return false;
@@ -49,11 +49,31 @@ bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32
     return true;
 }
 
+static void get(const int32_t *pool, const lt_example *x, int32_t *to)
+{
+    if (!to) return;
+    if (pool) memcpy(to, pool + x->begin, (size_t)x->n * sizeof *to);
+    else memset(to, 0, (size_t)x->n * sizeof *to);
+}
+
+bool lt_example_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels)
+{
+    if (e->store) return lt_store_read(cx, e, i, ids, types, labels);
+    get(e->ids, &e->at[i], ids);
+    get(e->types, &e->at[i], types);
+    get(e->labels, &e->at[i], labels);
+    return true;
+}
+
+bool lt_examples_have_types(const lt_examples *e) { return e->store ? lt_store_has_types(e->store) : e->types != NULL; }
+bool lt_examples_have_labels(const lt_examples *e) { return e->store ? lt_store_has_labels(e->store) : e->labels != NULL; }
+
 void lt_examples_free(lt_examples *e)
 {
     for (int i = 0; i < e->names; i++) lt_free(e->name[i]);
     lt_free(e->name);
-    lt_free(e->at);
+    if (!e->store) lt_free(e->at);
+    lt_store_close(e->store);
     lt_free(e->ids);
     lt_free(e->types);
     lt_free(e->labels);
@@ -91,13 +111,14 @@ static int by_name(const void *x, const void *y)
     return strcmp(a->name, b->name);
 }
 
-void lt_examples_renumber(lt_examples *e, const int32_t *now)
+bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now)
 {
     lt_sets_renumber(e, now);
     for (int64_t i = 0; i < e->n && !e->multi; i++)
         if (e->at[i].label >= 0) e->at[i].label = now[e->at[i].label];
     for (int64_t i = 0; e->labels && i < e->tokens; i++)
         if (e->labels[i] >= 0) e->labels[i] = now[e->labels[i]];
+    return !e->store || lt_store_relabel(cx, e->store, now, e->names);
 }
 
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e)
@@ -112,82 +133,15 @@ bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e)
         numbers = numbers && *e->name[i] && !*end;
     }
     for (int i = 0; list && !numbers && i < e->names; i++) list[i].number = NAN;
-    const bool done = list && now;
+    bool done = list && now;
     if (done) {
         qsort(list, (size_t)e->names, sizeof *list, by_name);
         for (int i = 0; i < e->names; i++) {
             now[list[i].was] = i;
             e->name[i] = list[i].name;
         }
-        lt_examples_renumber(e, now);
+        done = lt_examples_renumber(cx, e, now);
     }
     lt_end(cx, scope);
     return done;
-}
-
-/* ---- rows ---- */
-
-static lt_encoding *encoding_of_ids(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row, const int32_t *ids, int32_t n)
-{
-    lt_encoding *c = lt_alloc(cx, sizeof *c);
-    if (!c) return NULL;
-    const int vocab = r->vocab;
-    for (int32_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= vocab)
-            return lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": id %d at place %d: expected 0 to %d", row->file, row->line, ids[i], i, vocab - 1);
-    if (n > r->limit)
-        return lt_fail(cx, LT_ERR_INPUT, "%s:%" PRId64 ": %d ids: the model takes %d", row->file, row->line, n, r->limit);
-    *c = (lt_encoding){.n = n, .ids = (int32_t *)ids};
-    if (n == 0) e->skipped++;
-    return n ? c : NULL;
-}
-
-lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size)
-{
-    if (!r->tokenizer) return lt_fail(cx, LT_ERR_INPUT, "%s: there is no tokenizer: rows of ids are expected", r->o->model);
-    lt_encoding *c = lt_encode(cx, r->tokenizer, text, size, pair, pair_size, &(lt_encode_options){.max_tokens = r->limit});
-    if (c && c->n == c->special_count) { /* nothing was in it */
-        e->skipped++;
-        return NULL;
-    }
-    return c;
-}
-
-lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
-{
-    int32_t n = 0;
-    const int32_t *ids = lt_row_ids(cx, row, "ids", &n);
-    if (!lt_ok(cx)) return NULL;
-    if (ids) return encoding_of_ids(cx, r, e, row, ids, n);
-    size_t size = 0, pair_size = 0;
-    const char *text = lt_row_want_text(cx, row, "text", &size), *pair = text ? lt_row_text(row, "text_pair", &pair_size) : NULL;
-    return text ? lt_text_tokens(cx, r, e, text, size, pair, pair_size) : NULL;
-}
-
-bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n)
-{
-    lt_rows *rows = lt_rows_open(cx, files, n, &(lt_rows_options){.columns = r->o->columns, .ids = r->o->ids});
-    lt_row row;
-    int file = 0;
-    if (!rows) return false;
-    e->file = files;
-    e->files = n;
-    if (r->dist->rank == 0) lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
-    for (bool more = true; more && lt_ok(cx);) {
-        lt_scope scope = lt_open(cx, NULL);
-        int64_t k = e->n;
-        more = lt_rows_next(cx, rows, &row) && (r->objective->read(cx, r, e, &row) || lt_ok(cx));
-        while (more && file + 1 < n && strcmp(row.file, files[file]) != 0) file++;
-        for (; more && k < e->n; k++) {
-            e->at[k].line = row.line;
-            e->at[k].file = file;
-        }
-        lt_progress_step(cx, lt_rows_bytes_done(rows));
-        lt_end(cx, scope);
-    }
-    lt_progress_end(cx);
-    lt_rows_close(rows);
-    if (lt_ok(cx) && e->n == 0)
-        return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: no row to learn from (%" PRId64 " left out as empty)", n ? files[0] : "-", e->skipped);
-    return lt_ok(cx);
 }

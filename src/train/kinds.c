@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const lt_objective_kind *const objectives[] = {&lt_objective_labels, &lt_objective_mlm, &lt_objective_classify, &lt_objective_regress, &lt_objective_tag, &lt_objective_none,
+                                                      &lt_objective_nsp, &lt_objective_sop, &lt_objective_mlm_nsp, &lt_objective_mlm_sop,
                                                      &lt_objective_span, &lt_objective_contrastive};
 static const lt_optimizer_kind *const optimizers[] = {&lt_optimizer_adamw, &lt_optimizer_sgd, &lt_optimizer_lion, &lt_optimizer_lamb,
                                                      &lt_optimizer_adafactor, &lt_optimizer_muon, &lt_optimizer_schedule_free};
@@ -12,6 +13,7 @@ static const lt_schedule_kind *const schedules[] = {&lt_schedule_constant, &lt_s
 static const lt_distill_kind *const distills[] = {&lt_distill_logits, &lt_distill_hidden, &lt_distill_attention, &lt_distill_values, &lt_distill_queries, &lt_distill_keys};
 static const lt_kind *const all[] = {
     &lt_objective_labels.is,  &lt_objective_mlm.is,    &lt_objective_classify.is, &lt_objective_regress.is,     &lt_objective_tag.is, &lt_objective_none.is,
+    &lt_objective_nsp.is, &lt_objective_sop.is, &lt_objective_mlm_nsp.is, &lt_objective_mlm_sop.is,
     &lt_objective_span.is, &lt_objective_contrastive.is,
     &lt_optimizer_adamw.is,   &lt_optimizer_sgd.is,    &lt_optimizer_lion.is,     &lt_optimizer_lamb.is,        &lt_schedule_constant.is,
     &lt_distill_logits.is, &lt_distill_hidden.is, &lt_distill_attention.is, &lt_distill_values.is, &lt_distill_queries.is, &lt_distill_keys.is,

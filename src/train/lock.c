@@ -30,6 +30,7 @@ static bool is_at(const char *path, int fd)
 
 bool lt_lock_take(lt_ctx *cx, lt_lock *lock, const char *out)
 {
+    if (lock->fd) return true;
     const char *name = lt_path_join(cx, out, LT_LOCK_NAME);
     if (!name || !(lock->path = lt_strdup(cx, name))) return false;
     for (bool mine = false; !mine;) {

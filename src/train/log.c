@@ -79,6 +79,10 @@ bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *t)
     put_number(&s, "grad_norm", t->grad_norm);
     lt_str_printf(&s, ",\"tokens\":%" PRId64, t->tokens);
     put_number(&s, "tokens_per_s", t->seconds > 0 ? round((double)t->tokens / t->seconds) : 0);
+    if (t->imbalance_cost > 0) {
+        put_number(&s, "imbalance_tokens", t->imbalance_tokens);
+        put_number(&s, "imbalance_cost", t->imbalance_cost);
+    }
     if (t->balance > 0) put_number(&s, "balance", t->balance);
     lt_str_puts(&s, "}\n");
     bool good = put(cx, log, &s);

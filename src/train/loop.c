@@ -1,5 +1,6 @@
 /* The loop: read the examples, open the model, then step after step; between steps the log, validations and checkpoints. */
 #include "train/dist/dist.h"
+#include "train/objective/mask.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,8 +11,9 @@
 
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
-                                            .layer_decay = 1, .power = 1, .scale = 20};
-
+                                            .layer_decay = 1, .power = 1, .scale = 20,
+                                            .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10},
+                                            .prefetch = 2, .pair_copies = 1, .short_pairs = 0.1};
 /* ---- the run ---- */
 
 /* By the first worker, whose weights are those of all. */
@@ -69,7 +71,8 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
                       "cache-batch: is for losses over embeddings alone: contrastive, without a teacher") &&
            lt_fail_if(cx, o->label_smoothing > 0 && !r->objective->smooths, LT_ERR_USAGE, "label-smoothing: objective \"%s\" has no labels to smooth", o->objective) &&
            lt_fail_if(cx, o->balance && r->objective != &lt_objective_classify, LT_ERR_USAGE, "class-weights: are of objective classify") &&
-           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_details_find(cx, r);
+           lt_fail_if(cx, o->batch < 1 && !o->batch_tokens, LT_ERR_USAGE, "a batch of %d sequences", o->batch) && lt_details_find(cx, r) &&
+           lt_data_check(cx, r);
 }
 
 /* What configs say where nobody named the labels: LABEL_0, LABEL_1 … */
@@ -97,7 +100,7 @@ static bool number_labels(lt_ctx *cx, lt_examples *e, const lt_model_info *about
     int32_t *now = lt_alloc_array(cx, e->names, sizeof *now);
     if (!now) return false;
     for (int i = 0; i < e->names; i++) now[i] = (int32_t)strtol(e->name[i], NULL, 10);
-    lt_examples_renumber(e, now);
+    if (!lt_examples_renumber(cx, e, now)) return false;
     for (int i = 0; i < e->names; i++) lt_free(e->name[i]);
     e->names = 0;
     e->open = true;
@@ -133,12 +136,14 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
     if (same_head && !known && !number_labels(cx, &r->train, about)) return false;
     if (!lt_fail_if(cx, r->objective->names && !r->train.names, LT_ERR_INPUT, "%s: no row has a label", o->data[0])) return false;
     r->valid.multi = r->train.multi;
+    r->valid.settled = true;
     for (int i = 0; i < r->train.names; i++) {
         r->valid.open = true;
         if (lt_examples_label(cx, &r->valid, r->train.name[i], strlen(r->train.name[i])) < 0) return false;
         r->valid.open = false;
     }
-    return (!r->objective->fits || r->objective->fits(cx, r)) && (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1));
+    return (!r->objective->fits || r->objective->fits(cx, r)) && (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1)) &&
+           (!r->objective->prepare || r->objective->prepare(cx, r));
 }
 
 static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
@@ -164,6 +169,7 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     }
     r->model = lt_model_open(cx, folder ? folder : o->model, &m);
     r->kn = lt_kernels_of(cx, LT_F32);
+    if (r->model) r->cost_scale = 2 * (int64_t)lt_model_about(r->model)->hidden + lt_model_about(r->model)->inner;
     return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r) && lt_reducer_open(cx, r);
 }
 
@@ -173,6 +179,7 @@ static bool prepare(lt_ctx *cx, lt_run *r, char **from, bool *finished)
     const lt_train_options *o = r->o;
     if (!find_slots(cx, r)) return false;
     if (o->resume) *from = lt_checkpoint_find(cx, o->out, finished);
+    r->goes_on = *from != NULL;
     if (*finished || !lt_ok(cx)) return lt_ok(cx);
     const lt_model_info *about = lt_model_inspect(cx, o->model);
     r->place.best = INFINITY;
@@ -200,12 +207,13 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
     if (result->finished_before) return true;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
+    result->cut = r->train.cut + r->valid.cut;
     result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
     lt_recompute_blocks(cx, o->recompute);
     const bool ready = !(o->accumulate > 1 || o->recompute) || lt_keep_packed(cx, true);
     lt_log *log = ready && (!writes || begin(cx, r, from)) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
     if (writes) lt_progress_begin(cx, "training", "steps", r->steps);
-    bool good = lt_dist_agree(cx, r->dist, log != NULL) && loop(cx, r, log, report, arg, result);
+    bool good = lt_dist_agree(cx, r->dist, log && (r->supply = lt_supply_open(cx, r))) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
     lt_compute_bf16(cx, false);
@@ -219,7 +227,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
 {
     lt_train_result unused;
     lt_dist dist = {.size = 1};
-    lt_run r = {.o = o, .order_epoch = -1, .dist = &dist};
+    lt_run r = {.o = o, .plan.epoch = -1, .dist = &dist};
     if (!result) result = &unused;
     *result = (lt_train_result){.valid_loss = NAN};
     lt_scope scope = lt_open(cx, NULL);
@@ -231,11 +239,13 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_lock_release(&r.lock);
     lt_reducer_close(&r);
     lt_params_free(&r);
-    lt_free(r.order);
+    lt_supply_close(r.supply);
+    lt_plan_free(&r.plan);
     lt_free(r.label_weight);
     lt_distill_close(r.distill);
     lt_model_close(r.model);
     lt_tokenizer_free(r.tokenizer);
+    lt_masker_free(r.masker);
     lt_examples_free(&r.train);
     lt_examples_free(&r.valid);
     if (dist.broken) result->worker = 0; /* the others may not know what this one does */

@@ -20,16 +20,18 @@ typedef struct batches { /* of one step, scoped */
 
 static bool take_batches(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
 {
-    b->n = r->o->accumulate > 1 ? r->o->accumulate : 1;
-    b->whole = lt_alloc_array(cx, b->n, sizeof *b->whole);
+    const lt_supplied *fed = lt_supply_next(cx, r->supply);
+    if (!fed) return false;
+    b->n = fed->n;
+    b->whole = fed->batch;
+    r->place.epoch = fed->epoch;
+    r->place.next = fed->next;
+    if (r->o->exchange) lt_measure(r, b->whole, b->n, s);
     b->mine = lt_alloc_array(cx, b->n, sizeof *b->mine);
     b->by_counted = lt_alloc_array(cx, b->n, sizeof *b->by_counted);
     b->by_sequences = lt_alloc_array(cx, b->n, sizeof *b->by_sequences);
-    if (!b->whole || !b->mine || !b->by_counted || !b->by_sequences) return false;
-    for (int i = 0; i < b->n; i++) {
-        if (!lt_next_batch(cx, r, &b->whole[i])) return false;
-        s->tokens += lt_seqs_rows(b->whole[i].batch.seqs);
-    }
+    if (!b->mine || !b->by_counted || !b->by_sequences) return false;
+    for (int i = 0; i < b->n; i++) s->tokens += lt_seqs_rows(b->whole[i].batch.seqs);
     double balance = 0;
     if (!lt_losses_weigh(cx, r, b->whole, b->n, b->by_counted, b->by_sequences)) return false;
     for (int i = 0; i < b->n; i++) {
@@ -40,7 +42,7 @@ static bool take_batches(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
     return true;
 }
 
-static bool has_loss(const lt_run *r, const lt_minibatch *b) { return b->batch.seqs->n > 0 && (b->counted > 0 || r->distill); }
+static bool has_loss(const lt_run *r, const lt_minibatch *b) { return b->batch.seqs->n > 0 && (b->counted > 0 || r->distill || r->objective->also); }
 
 static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
 {

@@ -8,33 +8,42 @@
 /* ---- examples ---- */
 
 typedef struct lt_example {
-    int64_t begin; /* in the pools */
+    int64_t begin; /* in the pools, or in the file */
     int32_t n;     /* tokens */
     int32_t label; /* of the sequence; -1: none */
     double number; /* its number; NaN: none */
-    int64_t line;  /* where its row begins, from 1; 0: not known … */
-    int32_t file;  /* … in this one of the files */
+    uint32_t sum;  /* in a file: of its bytes, and how many of them each number takes */
+    uint8_t id_width, type_width, label_width, unused;
+    uint32_t line; /* in memory: where its row begins, from 1; 0: not known … */
+    uint32_t file; /* … in this one of the files */
 } lt_example;
 
-typedef struct lt_examples { /* read once, whole, in file order */
+typedef struct lt_store lt_store;
+typedef struct lt_examples { /* in file order; in memory, or in a file that is written once */
     lt_example *at;
-    int32_t *ids, *types, *labels; /* pools; types and labels NULL until one is needed; labels < 0: not counted */
+    int32_t *ids, *types, *labels; /* pools, unless there is a file; types and labels NULL until one is needed; labels < 0: not counted */
     int64_t n, room, tokens, token_room;
-    int64_t skipped;
+    int64_t skipped, cut; /* rows left out; sentences longer than a block, cut up */
     char **name; /* labels of sequences by number, owned */
     int names;
     bool open;   /* new names may be added */
+    lt_store *store; /* where the tokens are; NULL: in memory */
+    bool settled; /* whether sequences have sets of labels is known, from the rows to learn from */
     const char *const *file; /* what was read, by reference */
     int files;
     bool multi;  /* a sequence has a set of labels: its label is a place in … */
     int32_t *sets; /* … this pool (sets.c) */
     int64_t set_n, set_room;
 } lt_examples;
+/* The tokens of the i-th, wherever they are; types and labels may be NULL, and are zeros where it has none. */
+bool lt_example_read(lt_ctx *cx, const lt_examples *e, int64_t i, int32_t *ids, int32_t *types, int32_t *labels);
+bool lt_examples_have_types(const lt_examples *e);
+bool lt_examples_have_labels(const lt_examples *e); /* of tokens */
 bool lt_examples_add(lt_ctx *cx, lt_examples *e, const int32_t *ids, const int32_t *types, const int32_t *labels, int32_t n, int32_t label, double number);
 int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size); /* its number; -1: not in the set, or no memory (then an error) */
 /* By number where all are whole numbers, else as text; examples follow, and the pool of labels too if it holds such. */
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e);
-void lt_examples_renumber(lt_examples *e, const int32_t *now);
+bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now);
 void lt_examples_free(lt_examples *e);
 /* sets.c */
 int32_t lt_examples_set(lt_ctx *cx, lt_examples *e, const int32_t *label, int32_t n); /* a new set's place; -1: an error */
@@ -49,6 +58,7 @@ typedef struct lt_minibatch { /* scoped */
     int32_t examples;
     const double *weight;    /* [tokens] of their losses; NULL: ones */
     int64_t counted;         /* targets */
+    int64_t epoch;           /* that it is of: what is random in it is drawn for this epoch */
     /* Of a part of a larger batch: numbers there of its tokens, and of the rows that the head sees; NULL: this is all of it. */
     const uint32_t *token_row, *output_row;
     int64_t outputs;
@@ -58,15 +68,29 @@ typedef struct lt_minibatch { /* scoped */
 
 typedef struct lt_run lt_run;
 
+typedef struct lt_joined { /* tokens of one or more sentences, and special ones */
+    const int32_t *ids, *types; /* types NULL: all 0 */
+    const uint8_t *special;     /* which are */
+    int32_t n, label;           /* of pairs: 1 where they are no neighbours, else 0; -1: no pair */
+} lt_joined;
+
 typedef struct lt_objective_kind {
     lt_kind is;
     const char *head; /* what has to stand on the encoder; NULL: what the config says */
-    /* One row becomes one example, or is refused with an error, or is left out (skipped). */
+    /* One row becomes one example, or is refused with an error, or is left out (skipped). Threads call it at once, each with examples of its own. */
     bool (*read)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+    /* Once, when all rows have been read; NULL: nothing to do. */
+    bool (*prepare)(lt_ctx *cx, lt_run *r);
     /* Fills b->labels, if there are any, and b->counted. */
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
     /* factor · Σ loss over the counted targets. */
     lt_tensor *(*loss)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* Further losses, factor · Σ over the batch's sequences; NULL: none. */
+    lt_tensor *(*also)(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, lt_tensor *hidden, double factor);
+    /* One block of text that sentences were joined to becomes an example; NULL: rows cannot be joined. */
+    bool (*block)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *block);
+    bool pairs;  /* its examples are pairs of neighbouring texts, made of documents; */
+    bool swaps;  /* wrong ones are in wrong order, else the second is of another document */
     /* Whether all rows, which are read by now, and the options go together, else an error; NULL: any do. */
     bool (*fits)(lt_ctx *cx, lt_run *r);
     /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
@@ -78,7 +102,8 @@ typedef struct lt_objective_kind {
     bool names;  /* its labels have names, which decide the head's width; */
     int outputs; /* else so many outputs; 0: as the config says */
 } lt_objective_kind;
-extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none, lt_objective_span, lt_objective_contrastive;
+extern const lt_objective_kind lt_objective_labels, lt_objective_mlm, lt_objective_classify, lt_objective_regress, lt_objective_tag, lt_objective_none;
+extern const lt_objective_kind lt_objective_span, lt_objective_contrastive, lt_objective_nsp, lt_objective_sop, lt_objective_mlm_nsp, lt_objective_mlm_sop;
 
 enum { LT_STATES = 4, LT_SETTINGS = 8 };
 
@@ -159,6 +184,10 @@ typedef struct lt_place { /* where a run stands: all that is needed to go on, be
     int recents;
 } lt_place;
 
+typedef struct lt_plan { /* of an epoch: its examples in order, and where each batch begins there */
+    int64_t epoch;       /* -1: none yet */
+    int64_t *order, *start, batches, room;
+} lt_plan;
 typedef struct lt_lock {
     char *path;
     int fd; /* + 1; 0: none */
@@ -180,30 +209,66 @@ struct lt_run {
     const lt_kernels *kn;
     int limit; /* longest example */
     lt_examples train, valid;
+    struct lt_masker *masker; /* mlm's; NULL: nothing is masked */
     double *label_weight; /* of rows by their label; NULL: ones */
     lt_distill *distill;    /* NULL: no teacher */
     lt_param *extra;        /* learned, and left out of the model; NULL: none */
     lt_trained *param;
     int params;
+    bool goes_on; /* from a checkpoint */
     lt_place place;
     int64_t steps;      /* of the entire run */
-    int64_t *order;     /* examples of this epoch */
-    int64_t order_epoch;
+    lt_plan plan;       /* the supply's while there is one */
+    struct lt_supply *supply;
+    int64_t cost_scale; /* of lt_cost */
     lt_lock lock;
     struct lt_dist *dist;       /* this worker among its like */
     struct lt_reducer *reducer; /* NULL: it is alone */
 };
 
-/* data.c: all rows of files as examples. */
+/* read.c: all rows of files as examples. */
+bool lt_data_check(lt_ctx *cx, const lt_run *r); /* whether the options of what is read make sense for the objective, before anything is */
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n);
+/* One row into e, or nothing; called by many threads at once, each with examples of its own. */
+typedef bool lt_read_fn(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n, lt_read_fn *read);
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
 lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size); /* the same of a text */
-/* batch.c */
-bool lt_next_batch(lt_ctx *cx, lt_run *r, lt_minibatch *b); /* of the training set; moves r->place */
-bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, lt_minibatch *b);
+/* sentences.c: rows as sentences of documents: their tokens without special ones, and an example of no tokens behind each document. */
+bool lt_reads_sentences(const lt_run *r);
+bool lt_sentence_read(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
+bool lt_sentences_join(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e); /* to blocks or pairs */
+bool lt_pairs_make(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e);     /* pairs.c */
+/* plan.c */
+bool lt_plan_make(lt_ctx *cx, const lt_run *r, lt_plan *p, int64_t epoch); /* of the training set; nothing to do if it is that epoch's already */
+int64_t lt_plan_batch(const lt_plan *p, int64_t begin);                    /* the batch that begins at this place of the order */
+void lt_plan_free(lt_plan *p);
 int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin); /* where the batch that begins there ends */
+/* batch.c */
+/* The batches of a step, from the place p, which moves on. */
+bool lt_next_batches(lt_ctx *cx, const lt_run *r, lt_plan *plan, lt_place *p, lt_minibatch *b, int n);
+bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b);
 int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an error */
+/* exchange.c */
+int64_t lt_cost(const lt_run *r, int64_t n);      /* of a sequence of n tokens */
+int64_t lt_budget(const lt_run *r);               /* of a batch; 0: it is so many sequences */
+int64_t lt_budget_of(const lt_run *r, int64_t n); /* what a sequence takes of it */
+typedef struct lt_share { /* examples of one batch */
+    int64_t *example, n, epoch;
+} lt_share;
+bool lt_exchange(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_share *share, int n); /* new lists, scoped, of the same examples */
+void lt_measure(const lt_run *r, const lt_minibatch *b, int n, lt_train_step *s);             /* how uneven the batches of a step are */
+/* supply.c */
+typedef struct lt_supply lt_supply;
+typedef struct lt_supplied { /* the batches of a step, and where the run stands behind them */
+    lt_minibatch *batch;
+    int n;
+    int64_t epoch, next;
+} lt_supplied;
+lt_supply *lt_supply_open(lt_ctx *cx, lt_run *r); /* from r->place on; the plan of r is its own until it is closed */
+const lt_supplied *lt_supply_next(lt_ctx *cx, lt_supply *f); /* valid until the next call; NULL: an error */
+void lt_supply_close(lt_supply *f);
 /* params.c */
 bool lt_params_gather(lt_ctx *cx, lt_run *r); /* of r->model and r->extra, into r->param */
 void lt_params_free(lt_run *r);

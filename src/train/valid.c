@@ -41,9 +41,9 @@ bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
         for (int64_t i = begin; which && i < end; i++) which[i - begin] = i;
         lt_minibatch b, mine;
         lt_tensor *sum = NULL;
-        const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && (b.counted || r->distill);
+        const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), 0, &b) && (b.counted || r->distill || r->objective->also);
         const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
-        const bool here = there && lt_dist_deal(cx, r, &r->valid, &b, &mine, NULL) && mine.batch.seqs->n && (mine.counted || r->distill);
+        const bool here = there && lt_dist_deal(cx, r, &r->valid, &b, &mine, NULL) && mine.batch.seqs->n && (mine.counted || r->distill || r->objective->also);
         if (here && r->o->cache_batch) lt_cached_batch(cx, r, &mine, 1, false, &sums[0]);
         if (here && !r->o->cache_batch && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &mine, 1, (double)own / (double)sequences);
         if (sum) sums[0] += lt_number(sum);

@@ -9,8 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void visit(lt_ctx *cx, const lt_row *row)
 {
-    static const char *const columns[] = {"text", "id", "a", "ids"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const columns[] = {"text", "id", "a", "ids", "words"};
+    for (int i = 0; i < 5; i++) {
         size_t n = 0;
         int32_t count;
         const char *text = lt_row_text(row, columns[i], &n);
@@ -27,12 +27,13 @@ static void visit(lt_ctx *cx, const lt_row *row)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"f.txt", "f.jsonl",  "f.json",   "f.csv",     "f.tsv",
-                                        "f.ids", "f.txt.gz", "f.csv.gz", "f.txt.zst", "f.jsonl.zst"};
+                                        "f.ids", "f.txt.gz", "f.csv.gz", "f.txt.zst", "f.jsonl.zst",
+                                        "f.conll", "f.conllu"};
     enum { NAMES = sizeof names / sizeof *names };
     if (!size) return 0;
     lt_ctx *cx = lt_ctx_new(&(lt_options){.threads = 1, .memory_limit = (size_t)64 << 20});
     if (!cx) return 0;
-    lt_rows_options options = {.max_line = 1 << 16, .ids = data[0] % NAMES == 5, .columns = data[0] & 64 ? "text=a,id=text" : NULL};
+    lt_rows_options options = {.max_line = 1 << 16, .ids = data[0] % NAMES == 5, .columns = data[0] & 128 ? "text=2,id=1" : data[0] & 64 ? "text=a,id=text" : NULL};
     lt_rows *rows = lt_rows_open_memory(cx, data + 1, size - 1, names[data[0] % NAMES], &options);
     lt_row row;
     int64_t index = 0, line = 0;

@@ -48,10 +48,23 @@ for i in "${!texts[@]}"; do
 done
 { printf '\006'; printf '%b' "${texts[0]}" | gzip -n; } >"$out/rows/gz"
 { printf '\007'; printf '%b' "${texts[3]}" | gzip -n; } >"$out/rows/csv-gz"
+{ printf '\012'; printf '# a comment\nEU\tB-ORG\n#\tO\n\t\n-DOCSTART- -X- O\n\nword O\n'; } >"$out/rows/conll"
+{ printf '\013'; printf '# text = a\n1-2\tab\t_\tX\n1\ta\t_\tDET\n'; } >"$out/rows/conllu"
+{ printf '\204'; printf '1\ta\tb\n2\tc\n'; } >"$out/rows/numbered"
 if command -v zstd >/dev/null; then
     { printf '\010'; printf '%b' "${texts[0]}" | zstd -q; } >"$out/rows/zst"
     { printf '\011'; printf '%b' "${texts[1]}" | zstd -q; } >"$out/rows/jsonl-zst"
 fi
+
+# Stored examples: a header and tokens, of which the target makes the sums right, then a table of two and the names of labels.
+mkdir -p "$out/store"
+rest='\377\377\377\377'$(printf '\\000%.0s' {1..12})'\002\001\000\000' # no label, the number 0, no sum, widths
+{
+    head -c 48 /dev/zero; printf '\002'; head -c 159 /dev/zero
+    printf '\220'; head -c 7 /dev/zero; printf '\005'; head -c 3 /dev/zero; printf '%b' "$rest"
+    printf '\240'; head -c 11 /dev/zero; printf '%b' "$rest"
+    printf 'one\0two\0'
+} >"$out/store/two"
 
 # Tokenizers: a tokenizer.json, a NUL, a text, a NUL, the second text of a pair.
 mkdir -p "$out/tokenizer"

@@ -163,6 +163,7 @@ static void bars_stand_side_by_side(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ticks_are_round_and_within),   cmocka_unit_test(smoothing_is_a_weighted_mean), cmocka_unit_test(thinning_keeps_what_is_seen),
         cmocka_unit_test(hostile_numbers_stay_in_the_frame), cmocka_unit_test(bars_stand_side_by_side),

@@ -120,6 +120,7 @@ static void digits_differ(void **state)
 
 int main(void)
 {
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(areas_are_right), cmocka_unit_test(overlaps_are_painted_once), cmocka_unit_test(what_lies_outside_is_cut),
         cmocka_unit_test(characters_have_strokes_in_their_place), cmocka_unit_test(digits_differ),

@@ -24,6 +24,19 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* The row that was kept has the value of the one at hand, and is there when that is gone. */
+static void check_kept(lt_row row, const char *column, const char *text, size_t size)
+{
+    size_t n = 0;
+    assert_true(lt_row_keep(cx, &row));
+    const char *kept = lt_row_text(&row, column, &n);
+    assert_int_equal(kept != NULL, text != NULL);
+    if (text && !memchr(text, 0, size)) assert_string_equal(kept, text);
+    if (kept) assert_int_equal(n, size);
+    if (kept) assert_int_equal(kept[n], 0);
+    lt_row_release(&row);
+}
+
 /* All rows as "line:text|", of the column `column`; then "!MESSAGE" where reading ended in an error. Static memory. */
 static const char *read_bytes(const char *name, const void *bytes, size_t size, const char *column, const lt_rows_options *options)
 {
@@ -42,6 +55,7 @@ static const char *read_bytes(const char *name, const void *bytes, size_t size, 
         lt_str_printf(&out, "%d:", (int)row.line);
         lt_str_add(&out, text ? text : "(none)", text ? n : 6);
         lt_str_puts(&out, "|");
+        check_kept(row, column, text ? lt_sprintf(cx, "%.*s", (int)n, text) : NULL, n);
     }
     if (!lt_ok(cx))
         lt_str_printf(&out, "!%s", lt_ctx_error(cx));
@@ -319,6 +333,87 @@ static void tsv_rows(void **state)
     assert_string_equal(read_bytes("f.txt", "text\tb\n1\t2\n", 11, "b", &(lt_rows_options){.format = LT_ROWS_TSV}), "2:2|");
 }
 
+/* Where --columns has numbers there is no header; further fields do no harm. */
+static void tables_without_a_header(void **state)
+{
+    static const struct {
+        const char *name, *input, *columns, *expected;
+    } cases[] = {
+        {"f.tsv", "a line\t0\nanother\t1", "text=1,label=2", "1:a line|2:another|"},
+        {"f.tsv", "gj04\t1\t\tThe \"sailors\" rode.\n", "text=4,label=2", "1:The \"sailors\" rode.|"},
+        {"f.csv", "1,\"two\r\nlines\"\r\n0,x\r\n", "label=1,text=2", "1:two\r\nlines|3:x|"},
+        {"f.tsv", "a\tb\tc\td\te\n1\t2\n", "text=2", "1:b|2:2|"},
+        {"f.tsv", "a\tb\n1\n", "text=2", "1:b|!f.tsv:2: expected 2 fields, as --columns wants, found 1"},
+        {"f.tsv", "", "text=2", ""},
+        {"f.tsv", "1\t2\nx\ty\n", "text=1,label=what", "!f.tsv: no column \"what\", as --columns label=what wants it; the columns there are: 1, 2"},
+        {"f.tsv", "a\tb\n1\t2\n", "text=0", "!f.tsv: no column \"0\", as --columns text=0 wants it; the columns there are: a, b"},
+        {"f.jsonl", "{\"1\": \"one\"}\n", "text=1", "1:one|"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *got = read_bytes(cases[i].name, cases[i].input, strlen(cases[i].input), "text", &(lt_rows_options){.columns = cases[i].columns});
+        if (strncmp(got, cases[i].expected, strlen(cases[i].expected))) print_error("case %zu: %s\n", i, got);
+        assert_int_equal(strncmp(got, cases[i].expected, strlen(cases[i].expected)), 0);
+    }
+}
+
+/* All rows as "line:word/tag word/tag|", then "!MESSAGE". */
+static const char *read_conll(const char *name, const char *text, size_t size, const char *columns)
+{
+    static lt_str out;
+    lt_str_clear(&out);
+    lt_str_puts(&out, "");
+    lt_rows *rows = lt_rows_open_memory(cx, text, size, name, &(lt_rows_options){.columns = columns, .format = LT_ROWS_CONLL});
+    lt_row row;
+    while (lt_rows_next(cx, rows, &row)) {
+        assert_true(lt_row_keep(cx, &row));
+        const lt_json *words = lt_row_json(&row, "words"), *tags = lt_row_json(&row, "tags");
+        lt_str_printf(&out, "%d:", (int)row.line);
+        for (int64_t i = 0; i < lt_json_size(words); i++) {
+            lt_str_printf(&out, i ? " %s" : "%s", lt_json_text(lt_json_at(words, i), NULL));
+            if (tags) lt_str_printf(&out, "/%s", lt_json_text(lt_json_at(tags, i), NULL));
+        }
+        lt_str_puts(&out, "|");
+        lt_row_release(&row);
+    }
+    if (!lt_ok(cx)) lt_str_printf(&out, "!%s", lt_ctx_error(cx));
+    lt_ctx_clear(cx);
+    lt_rows_close(rows);
+    return out.data;
+}
+
+static void conll_columns(void **state)
+{
+    static const struct {
+        const char *name, *input, *columns, *expected;
+    } cases[] = {
+        {"f", "", NULL, ""},
+        {"f", "\n\n\t\n", NULL, ""},
+        {"f", "EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER", NULL, "1:EU/B-ORG rejects/O|4:Peter/B-PER|"},
+        {"f", "a\tO\r\n\t\r\nb\tB\r\n", NULL, "1:a/O|3:b/B|"},                       /* a tab on the empty line */
+        {"f", "#\tO\n#tag\tO\n\n#\tB\nx\tO\n", NULL, "1:#/O #tag/O|4:#/B x/O|"},      /* tokens, not comments */
+        {"f", "a\tO\n\n#\tO\n", NULL, "1:a/O|3:#/O|"},
+        {"f", "#\thttp://x\t[2009]\n1\tEin\tO\tO\n\n#\thttp://y\t[2009]\t\n1\tHaus\tB\tO\n", "words=2,tags=3", "2:Ein/O|5:Haus/B|"},
+        {"f", "# a comment of any words\nx O\n\n# another one\ny O\n", NULL, "2:x/O|5:y/O|"},
+        {"f", "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\n. . O O\n", NULL, "3:EU/B-ORG ./O|"}, /* CoNLL 2003 */
+        {"f", "EU NNP B-NP B-ORG\n", "words=1,tags=2", "1:EU/NNP|"},
+        {"f", "one\ntwo\n\nthree\n", NULL, "1:one two|4:three|"}, /* words alone */
+        {"f.conllu", "# text = du bist\n1-2\tdus\t_\t_\n1\tdu\tdu\tPRON\t_\n2\tbist\tsein\tAUX\t_\n2.1\tx\tx\tX\n", NULL, "3:du/PRON bist/AUX|"},
+        {"f", "a \"quote\"\\\n", NULL, "1:a/\"quote\"\\|"},
+        {"f", "a\tO\nb\n", NULL, "!f:2: expected a word and its tag, as the tokens before"},
+        {"f", "a\tO\n", "words=1,tags=3", "!f:1: expected 3 columns, found 2"},
+        {"f", "a\tO\n", "words=token", "1:a/O|"}, /* a name that no file has: the usual column */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *got = read_conll(cases[i].name, cases[i].input, strlen(cases[i].input), cases[i].columns);
+        if (strcmp(got, cases[i].expected)) print_error("case %zu: %s\n", i, got);
+        assert_string_equal(got, cases[i].expected);
+    }
+    static const char hostile[] = "a\0b\tO\n\xff\xfe\tO\n"; /* a NUL, and bytes that are no text */
+    const char *got = read_conll("f", hostile, sizeof hostile - 1, NULL);
+    assert_int_equal(strncmp(got, "1:a", 3), 0);
+    assert_true(lt_rows_format_named("conll") == LT_ROWS_CONLL && lt_rows_format_named("xml") == LT_ROWS_FORMATS && lt_rows_format_named(NULL) == LT_ROWS_FORMATS);
+}
+
 static void after_a_bad_row_comes_the_next(void **state)
 {
     static const char text[] = "a,b\n1\n2,\"x\ny\"z,\n3,4\n";
@@ -434,6 +529,8 @@ int main(void)
         cmocka_unit_test(lines_of_ids),
         cmocka_unit_test(csv_rows),
         cmocka_unit_test(tsv_rows),
+        cmocka_unit_test(tables_without_a_header),
+        cmocka_unit_test(conll_columns),
         cmocka_unit_test(after_a_bad_row_comes_the_next),
         cmocka_unit_test(renamed_columns),
         cmocka_unit_test(random_csv_comes_back),

@@ -32,13 +32,10 @@ static void fill(lt_examples *e)
     }
 }
 
-static double cost_of(const lt_minibatch *b, double width)
+static double cost_of(const lt_run *r, const lt_minibatch *b)
 {
     double sum = 0;
-    for (int32_t i = 0; i < b->batch.seqs->n; i++) {
-        const double n = b->batch.seqs->offset[i + 1] - b->batch.seqs->offset[i];
-        sum += n * (6 * width + n);
-    }
+    for (int32_t i = 0; i < b->batch.seqs->n; i++) sum += (double)lt_cost(r, b->batch.seqs->offset[i + 1] - b->batch.seqs->offset[i]);
     return sum;
 }
 
@@ -56,7 +53,7 @@ static void check_deal(lt_run *r, const lt_minibatch *whole, int workers)
         assert_true(lt_dist_deal(cx, r, &r->train, whole, &mine, &balance));
         assert_true(r->dist->rank == 0 || balance == told);
         told = balance;
-        const double cost = cost_of(&mine, lt_model_about(r->model)->hidden);
+        const double cost = cost_of(r, &mine);
         all += cost;
         most = cost > most ? cost : most;
         counted += mine.counted;
@@ -77,7 +74,7 @@ static void check_deal(lt_run *r, const lt_minibatch *whole, int workers)
     assert_int_equal(counted, whole->counted);
     if (workers > 1) assert_true(fabs(told - most * workers / all) < 1e-9);
     /* Graham 1969: no more than a third over the best, which is no less than the mean or the costliest sequence. */
-    if (workers <= 8) assert_true(most <= 4.0 / 3 * fmax(all / workers, LONGEST * (6.0 * lt_model_about(r->model)->hidden + LONGEST)));
+    if (workers <= 8) assert_true(most <= 4.0 / 3 * fmax(all / workers, (double)lt_cost(r, LONGEST)));
 }
 
 static void test_deal(void **state)
@@ -86,6 +83,7 @@ static void test_deal(void **state)
     lt_run r = {.dist = &dist, .objective = &lt_objective_labels};
     r.model = lt_model_open(cx, MODEL, &(lt_model_options){.trainable = true, .head = "mlm", .no_tokenizer = true});
     assert_non_null(r.model);
+    r.cost_scale = 2 * (int64_t)lt_model_about(r.model)->hidden + lt_model_about(r.model)->inner;
     fill(&r.train);
     lt_scope scope = lt_open(cx, NULL);
     int64_t which[SEQUENCES];
@@ -94,7 +92,7 @@ static void test_deal(void **state)
     for (int n = SEQUENCES; n > 0; n = n / 3)
         for (int w = 0; w < 6; w++) {
             lt_minibatch whole;
-            assert_true(lt_batch_of(cx, &r, &r.train, which, n, &whole));
+            assert_true(lt_batch_of(cx, &r, &r.train, which, n, 0, &whole));
             check_deal(&r, &whole, workers[w]);
         }
     lt_end(cx, scope);

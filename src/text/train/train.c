@@ -182,7 +182,7 @@ static lt_tokenizer *first_tokenizer(lt_ctx *cx, const lt_trainer *t)
 static bool count(lt_ctx *cx, lt_trainer *t, int64_t *n_rows)
 {
     const lt_tokenizer_train_options *o = t->options;
-    lt_rows_options how = {.columns = o->columns};
+    lt_rows_options how = {.columns = o->columns, .format = o->format};
     lt_tokenizer *x = first_tokenizer(cx, t);
     lt_rows *rows = x ? lt_rows_open(cx, o->files, o->n_files, &how) : NULL;
     bool ok = rows && lt_words_count(cx, rows, t->kind->cut, x, &t->words, n_rows);

@@ -17,16 +17,14 @@ static int costliest_first(const void *x, const void *y)
 
 static int in_order(const void *x, const void *y) { return ((const dealt *)x)->seq - ((const dealt *)y)->seq; }
 
-/* A block's products cost 24 h² for each token, its attention 4 h for each pair of them (h its width, 4 h inside): this in units of 4 h. */
-static dealt *deal(lt_ctx *cx, const lt_seqs *s, double width, int workers, double *balance)
+static dealt *deal(lt_ctx *cx, const lt_run *r, const lt_seqs *s, int workers, double *balance)
 {
     dealt *d = lt_alloc_array(cx, s->n, sizeof *d);
     double *load = lt_alloc_array(cx, workers, sizeof *load), all = 0, most = 0;
     if (!d || !load) return NULL;
     for (int w = 0; w < workers; w++) load[w] = 0;
     for (int32_t i = 0; i < s->n; i++) {
-        const double n = s->offset[i + 1] - s->offset[i];
-        d[i] = (dealt){n * (6 * width + n), i, 0};
+        d[i] = (dealt){(double)lt_cost(r, s->offset[i + 1] - s->offset[i]), i, 0};
         all += d[i].cost;
     }
     qsort(d, (size_t)s->n, sizeof *d, costliest_first);
@@ -74,11 +72,11 @@ bool lt_dist_deal(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_mi
     *mine = *whole;
     if (r->dist->size == 1) return true;
     const lt_seqs *s = whole->batch.seqs;
-    const dealt *d = deal(cx, s, lt_model_about(r->model)->hidden, r->dist->size, balance);
+    const dealt *d = deal(cx, r, s, r->dist->size, balance);
     int64_t *which = lt_alloc_array(cx, s->n, sizeof *which);
     int32_t n = 0;
     if (!d || !which) return false;
     for (int32_t i = 0; i < s->n; i++)
         if (d[i].owner == r->dist->rank) which[n++] = whole->example[i];
-    return lt_batch_of(cx, r, e, which, n, mine) && number_rows(cx, r, whole, d, mine);
+    return lt_batch_of(cx, r, e, which, n, whole->epoch, mine) && number_rows(cx, r, whole, d, mine);
 }

@@ -190,6 +190,11 @@ lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, cons
     lt_tensor *own = NULL;
     lt_dropout_rows(cx, b->outputs, b->output_row);
     if (b->counted && !(own = r->objective->loss(cx, r, e, b, hidden, r->distill ? r->distill->own * by_counted : by_counted))) return NULL;
+    if (r->objective->also) {
+        lt_tensor *also = r->objective->also(cx, r, e, b, hidden, r->distill ? r->distill->own * by_sequences : by_sequences);
+        own = b->counted ? sum(cx, own, also) : also;
+        if (!own) return NULL;
+    }
     if (!r->distill) return own;
     lt_tensor *taught = distilled(cx, r, b, &student, hidden, by_sequences);
     return own ? sum(cx, own, taught) : taught;

@@ -25,7 +25,7 @@ static int known_label(lt_ctx *cx, lt_examples *e, const lt_row *row, const char
 static bool takes_several(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 {
     if (e->multi) return true;
-    if (e == &r->valid)
+    if (e->settled)
         return lt_fail_if(cx, true, LT_ERR_INPUT, "%s:%" PRId64 ": label: a list, where the rows to learn from have one label each", row->file, row->line);
     return lt_examples_make_multi(cx, e);
 }

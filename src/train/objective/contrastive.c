@@ -83,12 +83,15 @@ static bool fits(lt_ctx *cx, lt_run *r)
 {
     const lt_examples *e = &r->train;
     bool alone = e->n == 1 || (r->o->batch == 1 && !r->o->batch_tokens);
-    for (int64_t i = 0; i < e->n && alone; i++) {
-        int n = 0;
-        for (int32_t k = 0; k < e->at[i].n; k++) n += e->labels[e->at[i].begin + k] != INSIDE;
+    for (int64_t i = 0; i < e->n && alone && lt_ok(cx); i++) {
+        lt_scope scope = lt_open(cx, NULL);
+        int32_t *ids = lt_alloc_array(cx, e->at[i].n, sizeof *ids), *labels = lt_alloc_array(cx, e->at[i].n, sizeof *labels), n = 0;
+        const bool good = ids && labels && lt_example_read(cx, e, i, ids, NULL, labels);
+        for (int32_t k = 0; good && k < e->at[i].n; k++) n += labels[k] != INSIDE;
         alone = n == 2;
+        lt_end(cx, scope);
     }
-    return lt_fail_if(cx, alone, LT_ERR_INPUT, "%s: contrastive: %s, and no row has negatives: there is nothing to tell a positive from", r->o->data[0],
+    return lt_ok(cx) && lt_fail_if(cx, alone, LT_ERR_INPUT, "%s: contrastive: %s, and no row has negatives: there is nothing to tell a positive from", r->o->data[0],
                       e->n == 1 ? "one row" : "batches of one row");
 }
 

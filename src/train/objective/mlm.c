@@ -1,12 +1,10 @@
-/* Masked language modelling (Devlin et al. 2019): of the tokens 15 % are to be predicted; 80 % of those are replaced by the mask, 10 % by any token,
- * 10 % stay. Which is a function of seed, epoch and example alone, so every epoch masks anew (Liu et al. 2019) and no thread or batch
- * changes it. */
+/* Masked language modelling (Devlin et al. 2019): of the tokens some are hidden (mask.c) and are to be predicted. Which is a function of seed, epoch and
+ * example alone, so every epoch masks anew (Liu et al. 2019) unless asked otherwise, and no thread or batch changes it. */
 #include "train/objective/objective.h"
 
 #include <math.h>
-#include <string.h>
 
-enum { SITE_MASK = 3 };
+#include "train/objective/mask.h"
 
 static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 {
@@ -17,25 +15,29 @@ static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
     return labels && lt_examples_add(cx, e, c->ids, c->types, labels, c->n, -1, NAN);
 }
 
-static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b)
+bool lt_mask_block(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *x)
 {
-    const lt_tokenizer_info *t = r->tokenizer ? lt_tokenizer_about(r->tokenizer) : NULL;
-    if (!t || t->mask < 0) return lt_fail_if(cx, true, LT_ERR_INPUT, "%s: the tokenizer has no mask token", r->o->model);
+    lt_scope scope = lt_open(cx, NULL);
+    int32_t *labels = lt_alloc_array(cx, x->n, sizeof *labels);
+    for (int32_t i = 0; labels && i < x->n; i++) labels[i] = x->special[i] ? -100 : 0;
+    const bool good = labels && lt_examples_add(cx, e, x->ids, x->types, labels, x->n, x->label, NAN);
+    lt_end(cx, scope);
+    return good;
+}
+
+bool lt_mask_prepare(lt_ctx *cx, lt_run *r)
+{
+    r->masker = lt_masker_new(cx, &r->o->mask, r->tokenizer, r->o->model, r->vocab, r->o->seed);
+    return r->masker && lt_masker_count(cx, r->masker, r->tokenizer, &r->train);
+}
+
+bool lt_mask_batch(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b)
+{
     const lt_seqs *s = b->batch.seqs;
     int32_t *ids = (int32_t *)b->batch.ids, *labels = (int32_t *)b->labels; /* the batch's own copies */
-    const uint32_t vocab = (uint32_t)r->vocab, key[2] = {(uint32_t)r->o->seed, (uint32_t)(r->o->seed >> 32)};
-    const int64_t epoch = e == &r->train ? r->place.epoch : -1; /* validation masks alike each time */
+    const int64_t epoch = e == &r->train ? b->epoch : -1; /* validation masks alike each time */
     for (int32_t i = 0; i < s->n; i++)
-        for (int32_t k = s->offset[i]; k < s->offset[i + 1]; k++) {
-            uint32_t bits[4];
-            const int64_t which = b->example[i];
-            lt_philox((const uint32_t[4]){(uint32_t)which, (uint32_t)(k - s->offset[i]), (uint32_t)epoch, SITE_MASK}, key, bits);
-            const bool taken = labels[k] >= 0 && lt_uniform(bits[0]) < 0.15f;
-            labels[k] = taken ? ids[k] : -100;
-            const float u = lt_uniform(bits[1]);
-            if (taken && u < 0.8f) ids[k] = t->mask;
-            else if (taken && u < 0.9f) ids[k] = (int32_t)(((uint64_t)bits[2] * vocab) >> 32);
-        }
+        if (!lt_mask(cx, r->masker, b->example[i], epoch, s->offset[i + 1] - s->offset[i], ids + s->offset[i], labels + s->offset[i])) return false;
     b->counted = lt_count_labels(b);
     return true;
 }
@@ -44,7 +46,9 @@ const lt_objective_kind lt_objective_mlm = {
     .is = {"objective", "mlm", "masked language modelling: 15 % of the tokens, masked anew each epoch", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "mlm",
     .read = read_row,
-    .target = target,
+    .block = lt_mask_block,
+    .prepare = lt_mask_prepare,
+    .target = lt_mask_batch,
     .loss = lt_loss_of_tokens,
     .smooths = true,
 };

@@ -9,10 +9,13 @@ static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
     return c && lt_examples_add(cx, e, c->ids, c->types, NULL, c->n, -1, NAN);
 }
 
+static bool take_block(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *x) { return lt_examples_add(cx, e, x->ids, x->types, NULL, x->n, x->label, NAN); }
+
 static bool target(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b) { return true; }
 
 const lt_objective_kind lt_objective_none = {
     .is = {"objective", "none", "texts alone, for distillation", ""},
     .read = read_row,
+    .block = take_block,
     .target = target,
 };
