@@ -39,7 +39,7 @@ ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512vnni) -mavx512bf16
 ISA_FLAGS_amx        := $(ISA_FLAGS_avx512bf16) -DLT_AMX
 ISA_FLAGS_neon   :=
 
-SRC  := $(filter-out src/kernels/cpu/cpu.c src/kernels/ref/ref.c src/cli/main.c,$(sort $(shell find src -name '*.c')))
+SRC  := $(filter-out src/kernels/cpu/cpu.c src/kernels/ref/ref.c src/train/dist/mpi.c src/cli/main.c,$(sort $(shell find src -name '*.c')))
 OBJ  := $(SRC:%.c=$(BUILD)/%.o) $(ISAS:%=$(BUILD)/src/kernels/cpu/cpu_%.o) \
         $(BUILD)/src/kernels/ref/ref_f32.o $(BUILD)/src/kernels/ref/ref_f64.o
 CLI_OBJ := $(filter $(BUILD)/src/cli/%,$(OBJ)) $(BUILD)/src/cli/main.o
@@ -70,6 +70,15 @@ $(BUILD)/src/kernels/ref/ref_f32.o: src/kernels/ref/ref.c
 $(BUILD)/src/kernels/ref/ref_f64.o: src/kernels/ref/ref.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -DLT_REAL=double -MMD -MP -c -o $@ $<
+
+# What `--dist mpi` loads, where there is Open MPI (pkg-config's ompi-c, or mpicc): the library and the command do without it.
+MPI_CFLAGS := $(shell pkg-config --cflags ompi-c 2>/dev/null || mpicc --showme:compile 2>/dev/null)
+MPI_LIBS   := $(shell pkg-config --libs ompi-c 2>/dev/null || mpicc --showme:link 2>/dev/null)
+MPI_PLUGIN := $(if $(MPI_LIBS),$(BUILD)/liblathe-mpi.so)
+lathe: $(MPI_PLUGIN)
+$(BUILD)/liblathe-mpi.so: src/train/dist/mpi.c src/train/dist/dist.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(MPI_CFLAGS) -shared $(SANFLAGS) $(LDFLAGS) -o $@ $< $(MPI_LIBS)
 
 # Tests: every tests/ROOM/test_*.c is a cmocka program that prints TAP; every tests/ROOM/test_*.sh prints TAP too.
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c'))

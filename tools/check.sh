@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 unset MAKEFLAGS MAKELEVEL MFLAGS
 tools/setup.sh check || exit 1
+tools/setup.sh mpi || echo "check: without Open MPI: tests of --dist mpi skip"
 mkdir -p build
 tally=build/tally
 : >"$tally"

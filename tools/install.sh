@@ -78,6 +78,7 @@ put 644 "$BUILD/liblathe.a" "$LIBDIR/liblathe.a"
 put 755 "$BUILD/liblathe.so.$VERSION" "$LIBDIR/liblathe.so.$VERSION"
 link "liblathe.so.$VERSION" "$LIBDIR/liblathe.so.${VERSION%%.*}"
 link "liblathe.so.${VERSION%%.*}" "$LIBDIR/liblathe.so"
+[ "$verb" = install ] && [ ! -f "$BUILD/liblathe-mpi.so" ] || put 755 "$BUILD/liblathe-mpi.so" "$LIBDIR/liblathe-mpi.so" # what --dist mpi loads
 put 644 "$made/lathe.pc" "$LIBDIR/pkgconfig/lathe.pc"
 put 644 "$made/lathe-config.cmake" "$LIBDIR/cmake/lathe/lathe-config.cmake"
 put 644 "$made/lathe-config-version.cmake" "$LIBDIR/cmake/lathe/lathe-config-version.cmake"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs with apt what is missing to build lathe (`build`), to run its tests too (`check`), or its demo (`demo`). Each need
-# is probed, not looked up in a package list, so that libraries from elsewhere count; where nothing is missing nothing is done.
+# Installs with apt what is missing to build lathe (`build`), to run its tests too (`check`), its demo (`demo`), or to train with several
+# processes (`mpi`: Open MPI, which a build takes in if it is there). Each need is probed, not looked up in a package list, so that
+# libraries from elsewhere count; where nothing is missing nothing is done.
 set -u
 goal=${1:-build}
 missing=()
@@ -27,6 +28,10 @@ if [ "$goal" = check ]; then
     has clang || need clang
     echo 'int LLVMFuzzerTestOneInput(const unsigned char *p, unsigned long n) { return !p && n; }' |
         clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - >/dev/null 2>&1 || need libclang-rt-dev
+fi
+if [ "$goal" = mpi ]; then
+    has pkg-config && pkg-config --exists ompi-c 2>/dev/null || has mpicc || need libopenmpi-dev
+    has mpirun || need openmpi-bin
 fi
 if [ "$goal" = check ] || [ "$goal" = demo ]; then
     has python3 || need python3

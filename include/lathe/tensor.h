@@ -95,9 +95,15 @@ bool lt_compute_bf16(lt_ctx *cx, bool on);
  * of its own; the same seed and step give the same masks, whatever the threads. Attention's acts on probabilities. */
 typedef struct lt_drop { /* one site */
     double p;
-    uint32_t key[2], step, site, row;
+    uint32_t key[2], step, site, row; /* row: number of the first of its rows, unless … */
+    const uint32_t *number; /* … each has one of its own, in what has `numbers` rows; of attention: of its queries */
+    int64_t numbers;
 } lt_drop;
 void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step);
+void lt_dropout_batch(lt_ctx *cx, int i); /* the step's i-th batch begins: its sites have numbers of their own, whatever earlier ones used */
+/* Where a batch is a part of a larger one: from here on, what has n rows has rows number[0] … number[n-1] of the whole, and is dropped as there. Kept by
+ * reference. NULL: all of it is here. */
+void lt_dropout_rows(lt_ctx *cx, int64_t n, const uint32_t *number);
 void lt_dropout_off(lt_ctx *cx);
 lt_drop lt_dropout_site(lt_ctx *cx, double p); /* p 0 in what it returns: nothing is dropped */
 lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
@@ -105,6 +111,8 @@ lt_tensor *lt_dropout(lt_ctx *cx, lt_tensor *x, double p);
  * loses what it would lose computed at once. */
 typedef struct lt_drop_place {
     uint32_t site, row;
+    const uint32_t *number; /* as lt_dropout_rows was told */
+    int64_t numbers;
 } lt_drop_place;
 lt_drop_place lt_dropout_place(const lt_ctx *cx);
 void lt_dropout_go_on(lt_ctx *cx, lt_drop_place place);
@@ -137,6 +145,8 @@ lt_tensor *lt_attend(lt_ctx *cx, lt_tensor *q, lt_tensor *k, lt_tensor *v, const
 
 /* x [m, k] · packed weights [n, k]ᵀ → [m, n], with the epilogue on registers; out NULL: a new tensor. */
 lt_tensor *lt_gemm(lt_ctx *cx, lt_tensor *x, const void *packed, int64_t n, const lt_gemm_epilogue *e, lt_tensor *out);
+
+double lt_peak_flops(lt_ctx *cx); /* operations a second that this context's threads reach with f32 products, measured: takes some milliseconds */
 
 /* The same with weights of fewer bits. lt_code_rows brings rows (f32 or bf16) into the form that the product reads, once for all that read them;
  * x itself where it is in that form. lt_product_run takes rows in either form and gives f32, or bf16 where the epilogue says so. No gradients. */
@@ -190,8 +200,13 @@ bool lt_recording(const lt_ctx *cx); /* or as if: see lt_recompute */
 bool lt_differentiated(const lt_tensor *t); /* a leaf with `grad`, or made of one while a tape recorded; NULL: not */
 int lt_tape_size(const lt_ctx *cx);
 const lt_node *lt_tape_node(const lt_ctx *cx, int i); /* 1 … size */
+int lt_tape_first_use(const lt_ctx *cx, const lt_tensor *grad); /* the first node that reads the leaf of this gradient, or computes again what does; 0: none */
 /* Adds d(Σ dy · y)/d(leaf) to every leaf behind y. dy NULL: ones. May be called several times on one tape. */
 bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy);
+/* Until the tape ends, backward calls fn after each node, on the context's own thread, with the node's number: what it read has all that this node
+ * gives it. */
+typedef void lt_backward_fn(void *arg, int node);
+void lt_backward_watch(lt_ctx *cx, lt_backward_fn *fn, void *arg);
 /* y = fn(arg, x), of which only x is kept: the backward pass computes fn again, with the same dropout, and goes back through that (Chen et al. 2016,
  * arXiv 1604.06174). Gradients reach x and the parameters that fn reads; anything else that is differentiated has to come in through x. arg [size
  * bytes] is copied, what it points to has to last as long as the tape. Where no tape records it is fn alone. */

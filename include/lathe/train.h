@@ -19,6 +19,8 @@ typedef struct lt_train_step { /* one line of the log */
     int64_t tokens;
     double seconds;
     double imbalance_tokens, imbalance_cost; /* most over mean of the step's batches; 0: not measured */
+    double flops;              /* operations of this process, counted from its matrices */
+    double balance;            /* of several workers: what the costliest part of the batch costs over the mean; 0: one worker alone */
 } lt_train_step;
 
 /* How tokens are hidden for masked language modelling; of names NULL is the first, but where that cannot be. */
@@ -92,6 +94,9 @@ typedef struct lt_train_options {
     int prefetch;               /* steps whose batches are made ahead by a thread of their own; 0: none */
     const char *cache;          /* a folder that keeps what rows became, for other runs over the same; NULL: much data goes to OUT meanwhile, the rest to memory */
     lt_mask_options mask;
+    double spike;               /* a loss more than so many times the median of the last 100 ends the run; 0: none does */
+    const char *record;         /* a text that OUT and checkpoints keep as training.json: what the run was told; NULL: none */
+    const char *dist;           /* "mpi": this process is one of several that train one model; NULL, "none": it is alone */
     double scale;               /* of cosines, in contrastive learning */
     double label_smoothing;     /* share of each label that is spread over all of them */
     bool balance;               /* classify: a row weighs by how rare its label is, all labels alike together */
@@ -102,10 +107,13 @@ extern const lt_train_options lt_train_defaults;
 typedef struct lt_train_result {
     int64_t steps, examples, skipped; /* taken; rows that were read; rows left out */
     int64_t cut;                      /* sentences longer than a block */
+    int64_t tokens;                   /* learned from in this call … */
+    double seconds;                   /* … and how long its steps took */
     double loss, valid_loss;          /* of the last step; of the last validation (NaN: none) */
     bool bf16;                        /* that was asked for, and the machine does it */
     bool finished_before;             /* there was nothing left to do */
     int64_t best_step;                /* of the best validation; 0: none */
+    int worker, workers;              /* which of how many processes this is; worker 0 writes, and reports errors of all */
 } lt_train_result;
 
 typedef void lt_train_report_fn(void *arg, const lt_train_step *step);

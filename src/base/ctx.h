@@ -50,6 +50,8 @@ struct lt_ctx {
     uint64_t drop_seed;
     uint32_t drop_step, drop_site; /* … this step; how many sites have been passed in it */
     uint32_t drop_row;             /* of a batch that is computed in parts: which row its first is */
+    const uint32_t *drop_number;   /* numbers of the rows that are here, of a batch that is not all here … */
+    int64_t drop_numbers;          /* … so many */
 
     /* The nn room's: who is shown what passes, and the layer that runs. */
     void (*tap)(void);

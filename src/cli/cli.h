@@ -15,12 +15,14 @@ typedef struct lt_cli { /* one run of one verb */
     lt_ctx *cx;
     lt_print out; /* results: standard output, or the file of -o */
     lt_term term; /* progress */
+    bool silent;  /* another process at the same work reports what went wrong */
 } lt_cli;
 
 typedef enum {
     LT_VERB_ROWS = 1,  /* reads rows of files: --ids, --columns */
     LT_VERB_ARRAYS = 2, /* -o FILE.npy is an array, written by the verb itself */
-    LT_VERB_FOLDER = 4  /* -o is a folder, written by the verb itself */
+    LT_VERB_FOLDER = 4, /* -o is a folder, written by the verb itself */
+    LT_VERB_LINES = 8   /* takes hours: how far it has come is told in lines where there is no terminal */
 } lt_verb_traits;
 
 typedef struct lt_verb {

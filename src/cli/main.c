@@ -57,6 +57,7 @@ static int work(lt_cli *cli, bool (*run)(lt_cli *), const char *path)
     good = lt_print_close(&cli->out, good) && good;
     lt_term_clear(&cli->term);
     if (good || cli->out.closed) return 0;
+    if (cli->silent) return 0; /* an exit status would end the other before its message is out */
     if (lt_stopped_by) return 128 + lt_stopped_by;
     if (lt_ctx_status(cli->cx) == LT_ERR_USAGE) return wrong(cli->verb, lt_ctx_error(cli->cx));
     complain(cli->verb, lt_ctx_error(cli->cx));
@@ -67,12 +68,16 @@ static int work(lt_cli *cli, bool (*run)(lt_cli *), const char *path)
 static int work_in_context(lt_cli *cli, bool help)
 {
     const lt_args *a = &cli->args;
-    cli->term.quiet = lt_arg_flag(a, "quiet") || !lt_term_is(2);
+    const bool lines = cli->verb->traits & LT_VERB_LINES, silent = lt_arg_flag(a, "quiet"), terminal = lt_term_is(2);
+    cli->term.quiet = silent || !terminal;
+    cli->term.plain = lines && !silent && !terminal;
+    if (lines) cli->term.pace = terminal ? 0.5 : 10;
+    if (lines) cli->term.next = lt_now() + cli->term.pace;
     lt_options options = {
         .threads = (int)lt_arg_int(a, "threads"),
         .memory_limit = (size_t)lt_arg_int(a, "memory-limit"),
         .isa = lt_arg_text(a, "isa"),
-        .progress = cli->term.quiet ? NULL : lt_term_progress,
+        .progress = cli->term.quiet && !cli->term.plain ? NULL : lt_term_progress,
         .progress_arg = &cli->term,
         .cancel = &lt_stopped_by,
     };
@@ -96,6 +101,8 @@ static int run_verb(const lt_verb *verb, int argc, char **argv)
     int n = lt_verb_groups(verb, groups), status;
     for (int i = 0; i < n; i++) lt_args_declare(&cli.args, groups[i].options);
     bool parsed = lt_args_parse(&cli.args, argc, argv, &error), help = parsed && lt_arg_flag(&cli.args, "help");
+    const char *config = parsed && !help && lt_arg_known(&cli.args, "config") ? lt_arg_text(&cli.args, "config") : NULL;
+    parsed = parsed && (!config || lt_args_config(&cli.args, config, &error));
     if (help || (parsed && lt_args_environment(&cli.args, &error) && check(&cli, &error)))
         status = work_in_context(&cli, help);
     else

@@ -156,20 +156,39 @@ static lt_arg *find_short(lt_args *a, char letter)
     return NULL;
 }
 
-static void unknown_long(const lt_args *a, const char *word, size_t size, lt_str *error)
+/* `dashes`: what stands in front of names where the word was found. */
+static void suggest_long(const lt_args *a, const char *dashes, const char *word, size_t size, lt_str *error)
 {
     char name[LT_MOST_OPTIONS][48], given[64];
     const char *names[LT_MOST_OPTIONS];
     int n = 0;
     for (int i = 0; i < a->n; i++) {
         if (a->arg[i].opt->hidden) continue;
-        snprintf(name[n], sizeof name[n], "--%s", a->arg[i].opt->name);
+        snprintf(name[n], sizeof name[n], "%s%s", dashes, a->arg[i].opt->name);
         names[n] = name[n];
         n++;
     }
     snprintf(given, sizeof given, "%.*s", (int)size, word);
-    lt_str_printf(error, "unknown option %.*s", (int)size, word);
     lt_suggest(error, given, names, n);
+}
+
+static void unknown_long(const lt_args *a, const char *word, size_t size, lt_str *error)
+{
+    lt_str_printf(error, "unknown option %.*s", (int)size, word);
+    suggest_long(a, "--", word, size, error);
+}
+
+const lt_opt *lt_arg_find(const lt_args *a, const char *name)
+{
+    const lt_arg *arg = find_long((lt_args *)a, name, strlen(name));
+    return arg ? arg->opt : NULL;
+}
+
+bool lt_arg_unknown(const lt_args *a, const char *from, const char *name, lt_str *error)
+{
+    lt_str_printf(error, "%s: unknown option", from);
+    suggest_long(a, "", name, strlen(name), error);
+    return false;
 }
 
 static bool give(lt_args *a, lt_arg *arg, const char *from, const char *value, lt_str *error)
@@ -178,6 +197,25 @@ static bool give(lt_args *a, lt_arg *arg, const char *from, const char *value, l
     a->value[a->values++] = (struct lt_arg_value){arg->opt, value};
     if (arg->opt->type != LT_OPT_FLAG) return set_value(arg, from, value, error);
     arg->flag = true;
+    return true;
+}
+
+bool lt_arg_give(lt_args *a, const lt_opt *o, const char *from, const char *text, lt_str *error)
+{
+    lt_arg *arg = find_long(a, o->name, strlen(o->name));
+    struct lt_arg_value *more = realloc(a->value, (size_t)(a->values + 1) * sizeof *more);
+    if (!more) return lt_str_puts(error, "no memory"), false;
+    a->value = more;
+    const lt_arg was = *arg;
+    arg->settled = true;
+    if (o->type == LT_OPT_FLAG) {
+        if (!set_flag(arg, from, text, error)) return false;
+        arg->given = arg->flag;
+        return true;
+    }
+    if (!give(a, arg, from, text, error)) return false;
+    const bool number = o->type == LT_OPT_INT || o->type == LT_OPT_NUM;
+    arg->given = was.given || !was.text || (number ? arg->real != was.real : strcmp(arg->text, was.text) != 0);
     return true;
 }
 
@@ -258,7 +296,7 @@ bool lt_args_environment(lt_args *a, lt_str *error)
 {
     for (int i = 0; i < a->n; i++) {
         lt_arg *arg = &a->arg[i];
-        const char *value = arg->opt->env && !arg->given ? getenv(arg->opt->env) : NULL;
+        const char *value = arg->opt->env && !arg->given && !arg->settled ? getenv(arg->opt->env) : NULL;
         if (!value || !*value) continue;
         arg->given = true;
         bool flag = arg->opt->type == LT_OPT_FLAG;
@@ -269,6 +307,8 @@ bool lt_args_environment(lt_args *a, lt_str *error)
 
 void lt_args_free(lt_args *a)
 {
+    for (int i = 0; i < a->n_owned; i++) free(a->owned[i]);
+    free(a->owned);
     free(a->operand);
     free(a->value);
 }

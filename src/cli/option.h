@@ -36,6 +36,7 @@ typedef struct lt_arg { /* an option with its value */
     int64_t number;
     double real;
     bool flag, given;
+    bool settled; /* a file of options said it, if only what the default is */
 } lt_arg;
 
 enum { LT_MOST_OPTIONS = 128 };
@@ -50,12 +51,23 @@ typedef struct lt_args {
         const char *text;
     } * value;
     int values;
+    char **owned; /* values of a file of options */
+    int n_owned;
 } lt_args;
 
 /* Makes the options of a table known, with their defaults. */
 void lt_args_declare(lt_args *a, const lt_opt *table);
 /* Parses the words after the verb; `--` ends options, and options may stand after operands. False: `error` says what was wrong. */
 bool lt_args_parse(lt_args *a, int argc, char **argv, lt_str *error);
+/* Gives options that were not on the command line what a file of options says: a JSON object by long names, and "operands" if there were none. */
+bool lt_args_config(lt_args *a, const char *path, lt_str *error);
+/* Appends what all options are now in that form, but for one that had no effect. */
+void lt_args_record(const lt_args *a, lt_str *s, const char *unused);
+/* For readers of other forms than command lines: an option by name (NULL: unknown), a value for it (of a flag: "yes" or "no"; it counts as given if it is not
+ * the default), and the complaint, false. */
+const lt_opt *lt_arg_find(const lt_args *a, const char *name);
+bool lt_arg_give(lt_args *a, const lt_opt *o, const char *from, const char *text, lt_str *error);
+bool lt_arg_unknown(const lt_args *a, const char *from, const char *name, lt_str *error);
 /* Gives options that were not on the command line the value of their twin in the environment. */
 bool lt_args_environment(lt_args *a, lt_str *error);
 void lt_args_free(lt_args *a);

@@ -82,7 +82,7 @@ void lt_text_wrap(lt_str *s, const char *text, int indent, int at, int width)
 
 /* ---- the progress line ---- */
 
-static void put_amount(lt_str *s, double n, const char *unit)
+void lt_term_amount(lt_str *s, double n, const char *unit)
 {
     static const char *const scale[] = {"", "k", "M", "G", "T"};
     int i = 0;
@@ -111,22 +111,29 @@ void lt_term_progress(void *term, const lt_progress *p)
 {
     lt_term *t = term;
     lt_str line = {0}, cut = {0};
-    if (t->quiet) return;
+    const double now = t->pace > 0 ? lt_now() : 0;
+    if (t->quiet && !t->plain) return;
     if (p->last) {
         lt_term_clear(t);
         return;
     }
+    if (now < t->next) return;
+    t->next = now + t->pace;
     lt_str_printf(&line, "%s  ", p->what);
     if (p->total > 0) lt_str_printf(&line, "%3.0f %%  ", 100.0 * (double)p->done / (double)p->total);
-    put_amount(&line, (double)p->done, p->unit);
+    lt_term_amount(&line, (double)p->done, p->unit);
     lt_str_puts(&line, "  ");
-    put_amount(&line, p->rate, p->unit);
-    lt_str_puts(&line, "/s  ");
+    if (t->note && strcmp(p->unit, "steps") == 0) {
+        t->note(t->note_arg, &line);
+    } else {
+        lt_term_amount(&line, p->rate, p->unit);
+        lt_str_puts(&line, "/s  ");
+    }
     put_time(&line, p->eta >= 0 ? p->eta : p->seconds);
     lt_str_puts(&line, p->eta >= 0 ? " left" : " so far");
-    if (!line.failed) lt_text_plain(&cut, line.data, line.size, lt_term_width(2) - 1);
-    if (cut.data && !cut.failed) fprintf(stderr, "\r%s\033[K", cut.data);
-    t->shown = true;
+    if (!line.failed) lt_text_plain(&cut, line.data, line.size, t->plain ? -1 : lt_term_width(2) - 1);
+    if (cut.data && !cut.failed) fprintf(stderr, t->plain ? "%s\n" : "\r%s\033[K", cut.data);
+    t->shown = !t->plain;
     lt_str_free(&line);
     lt_str_free(&cut);
 }

@@ -7,9 +7,14 @@
 typedef struct lt_term { /* the progress line on standard error */
     bool shown;          /* it stands on the screen now */
     bool quiet;          /* never show it */
+    bool plain;          /* no terminal, but the verb is one whose course is told in lines */
+    double pace, next;   /* seconds between two; when the next may come. 0: as they come */
+    void (*note)(void *arg, lt_str *line); /* what else is to be told; NULL: nothing */
+    void *note_arg;
 } lt_term;
 
 void lt_term_progress(void *term, const lt_progress *p); /* an lt_progress_fn */
+void lt_term_amount(lt_str *s, double n, const char *unit); /* "12.3 kB", "4711 steps" */
 void lt_term_clear(lt_term *t);                          /* takes the progress line away */
 
 bool lt_term_is(int fd);

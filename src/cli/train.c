@@ -6,10 +6,34 @@
 #include <stdio.h>
 #include <string.h>
 
+typedef struct course { /* since the last time it was told */
+    lt_cli *cli;
+    double loss, tokens, flops, seconds;
+    int64_t steps;
+    double peak; /* 0: not measured yet */
+} course;
+
+static void note(void *arg, lt_str *line)
+{
+    course *c = arg;
+    if (c->steps == 0 || c->seconds <= 0) return;
+    if (c->peak == 0) c->peak = lt_peak_flops(c->cli->cx);
+    lt_str_printf(line, "loss %.4f  ", c->loss / (double)c->steps);
+    lt_term_amount(line, c->tokens / c->seconds, "tokens/s");
+    if (c->peak > 0) lt_str_printf(line, "  %.0f %% of peak", 100 * c->flops / c->seconds / c->peak);
+    lt_str_puts(line, "  ");
+    *c = (course){.cli = c->cli, .peak = c->peak};
+}
+
 static void show(void *arg, const lt_train_step *s)
 {
-    lt_cli *cli = arg;
-    lt_progress_step(cli->cx, s->step);
+    course *c = arg;
+    c->steps++;
+    c->loss += s->loss;
+    c->tokens += (double)s->tokens;
+    c->flops += s->flops;
+    c->seconds += s->seconds;
+    lt_progress_step(c->cli->cx, s->step);
 }
 
 static bool put_result(lt_cli *cli, const lt_train_result *r)
@@ -35,6 +59,7 @@ static bool put_result(lt_cli *cli, const lt_train_result *r)
         lt_str_puts(s, "}\n");
     } else {
         lt_str_printf(s, "%lld steps over %lld examples; loss %.4f", (long long)r->steps, (long long)r->examples, r->loss);
+        if (r->seconds > 0) lt_str_printf(s, ", %.0f tokens/s", (double)r->tokens / r->seconds);
         if (!isnan(r->valid_loss)) lt_str_printf(s, ", %.4f in validation", r->valid_loss);
         if (r->skipped) lt_str_printf(s, "; %lld rows were empty and left out", (long long)r->skipped);
         if (r->cut) lt_str_printf(s, "; %lld sentences were longer than a block and cut up", (long long)r->cut);
@@ -184,6 +209,8 @@ static bool run_with(lt_cli *cli, bool taught)
     o.keep_best = lt_arg_flag(a, "keep-best");
     if ((o.metric || o.keep_best) && !o.valid) return lt_usage(cli, "--%s needs rows to validate with: --valid FILE", o.keep_best ? "keep-best" : "metric");
     take_data_options(a, &o);
+    o.spike = lt_arg_num(a, "spike");
+    o.dist = lt_arg_text(a, "dist");
     o.recompute = lt_arg_given(a, "activation-checkpointing");
     const char *precision = lt_arg_text(a, "precision");
     const bool either = precision && strcmp(precision, "auto") == 0; /* the best that the machine has */
@@ -197,9 +224,18 @@ static bool run_with(lt_cli *cli, bool taught)
         for (int i = 0; i < 2; i++)
             if (lt_arg_given(a, i ? "cache-batch" : "scale")) return lt_usage(cli, "--%s: is of --objective contrastive", i ? "cache-batch" : "scale");
     lt_train_result r;
-    if (!lt_train(cli->cx, &o, show, cli, &r)) return false;
-    if (o.bf16 && !r.bf16 && !either && !r.finished_before) lt_remark(cli, "this machine does not multiply bf16: computed in f32");
-    return put_result(cli, &r);
+    lt_str record = {0};
+    lt_args_record(a, &record, o.batch_tokens ? "batch" : "batch-tokens");
+    o.record = record.failed ? NULL : record.data;
+    course c = {.cli = cli};
+    cli->term.note = note;
+    cli->term.note_arg = &c;
+    const bool good = lt_train(cli->cx, &o, show, &c, &r);
+    cli->term.note = NULL;
+    lt_str_free(&record);
+    cli->silent = r.worker > 0;
+    if (good && o.bf16 && !r.bf16 && !either && !r.finished_before) lt_remark(cli, "this machine does not multiply bf16: computed in f32");
+    return good && (cli->silent || put_result(cli, &r));
 }
 
 static bool run(lt_cli *cli) { return run_with(cli, false); }
@@ -276,7 +312,10 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"save-every", 0, LT_OPT_INT, "N", "steps between checkpoints under OUT; 0: none", "0", NULL, 0, 1e12}, \
     {"resume", 0, LT_OPT_FLAG, NULL, "go on from the newest checkpoint under OUT"}, \
     {"metric", 0, LT_OPT_TEXT, "NAME", "of a validation: which decides what is better, for --patience and --keep-best; default: loss"}, \
-    {"keep-best", 0, LT_OPT_FLAG, NULL, "end with the weights of the best validation, which are kept as OUT/best meanwhile"}
+    {"keep-best", 0, LT_OPT_FLAG, NULL, "end with the weights of the best validation, which are kept as OUT/best meanwhile"}, \
+    {"spike", 0, LT_OPT_NUM, "X", "a loss more than X times the median of the last 100 ends the run, naming its rows; 0: none does", "0", NULL, 0, 1e12}, \
+    {"config", 0, LT_OPT_FILE, "FILE", "options from a JSON object by their long names; OUT/training.json is one; the command line wins"}, \
+    {"dist", 0, LT_OPT_CHOICE, NULL, "mpi: this process is one of those that mpirun started, each of which takes its share of every batch", "none", "none|mpi"}
 
 static const lt_opt options[] = {
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned: labels, mlm, classify, regress, tag, span, contrastive, nsp, mlm+nsp … (see lathe list objective)"},
@@ -312,14 +351,18 @@ const lt_verb lt_verb_train = {
              "The loss is the mean over all counted targets of a step. Batches hold no padding. The same seed gives the same weights, bit for bit, with any "
              "number of threads.\n"
              "--save-every keeps checkpoints under OUT, each a model directory; the same command with --resume goes on from the newest one, and ends "
-             "with the weights and the log of a run that was never stopped.",
+             "with the weights and the log of a run that was never stopped.\n"
+             "--config FILE gives options as a JSON object by their long names; OUT/training.json keeps what a run was told in that form.\n"
+             "mpirun -n N lathe train … --dist mpi has N processes share each batch, so that their costs are even; its losses are those of one process. The log then "
+             "has \"balance\", what the costliest share costs over the mean.",
     .examples = "lathe train all-MiniLM-L6-v2 --objective classify --data train.tsv --valid dev.tsv --epochs 3 --lr 3e-5 -o sst2\n"
                 "lathe train all-MiniLM-L6-v2 --objective contrastive --data pairs.jsonl --batch 512 --cache-batch 32 --lr 2e-5 -o mine\n"
                 "lathe train bert --objective mlm --data corpus.txt --steps 10000 --warmup 500 --schedule linear --save-every 1000 --log log.jsonl -o out\n"
-                "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out",
+                "lathe train bert --init random --objective labels --data rows.jsonl --no-shuffle --dropout 0 --steps 20 -o out\n"
+                "mpirun -n 4 lathe train bert --objective mlm --data corpus.txt --epochs 1 --dist mpi --threads 1 -o out",
     .least = 1,
     .most = -1,
-    .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
+    .traits = LT_VERB_ROWS | LT_VERB_FOLDER | LT_VERB_LINES,
     .options = options,
     .run = run,
 };
@@ -338,7 +381,7 @@ const lt_verb lt_verb_distill = {
                 "lathe distill sst2 small --losses logits=0.9,objective=0.1 --temperature 2 --objective classify --data train.tsv --epochs 3 -o small-sst2",
     .least = 2,
     .most = -1,
-    .traits = LT_VERB_ROWS | LT_VERB_FOLDER,
+    .traits = LT_VERB_ROWS | LT_VERB_FOLDER | LT_VERB_LINES,
     .options = taught_options,
     .run = run_taught,
 };

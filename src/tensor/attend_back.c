@@ -60,8 +60,10 @@ static void probabilities(const lt_kernels *kn, const lt_attend_args *a, int64_t
 /* y = what dropout leaves of x, rows of nk: one site, a row for each head and query. */
 static void drop_some(const lt_kernels *kn, const lt_attend_spec *spec, const lt_attend_args *a, int64_t row0, int64_t n, const void *x, void *y)
 {
+    const uint32_t *number = spec->drop.number && spec->drop.numbers == lt_seqs_rows(spec->q) ? spec->drop.number : NULL;
     for (int64_t r = 0; r < n; r++) {
-        const uint32_t place[3] = {(uint32_t)((spec->drop.row + row0 + r) * spec->heads + a->head), spec->drop.site, spec->drop.step};
+        const int64_t of = number ? (int64_t)number[row0 + r] : spec->drop.row + row0 + r;
+        const uint32_t place[3] = {(uint32_t)(of * spec->heads + a->head), spec->drop.site, spec->drop.step};
         kn->dropout(a->nk, spec->drop.p, spec->drop.key, place, row(kn, x, r, a->nk), (void *)row(kn, y, r, a->nk));
     }
 }

@@ -287,6 +287,15 @@ void lt_dropout_on(lt_ctx *cx, uint64_t seed, uint32_t step)
     cx->drop_seed = seed;
     cx->drop_step = step;
     cx->drop_site = cx->drop_row = 0;
+    lt_dropout_rows(cx, 0, NULL);
+}
+
+void lt_dropout_batch(lt_ctx *cx, int i) { cx->drop_site = (uint32_t)i << 16; }
+
+void lt_dropout_rows(lt_ctx *cx, int64_t n, const uint32_t *number)
+{
+    cx->drop_number = number;
+    cx->drop_numbers = number ? n : 0;
 }
 
 void lt_dropout_off(lt_ctx *cx) { cx->dropping = false; }
@@ -295,15 +304,16 @@ lt_drop lt_dropout_site(lt_ctx *cx, double p)
 {
     if (!cx->dropping || p <= 0) return (lt_drop){0};
     return (lt_drop){.p = p, .key = {(uint32_t)cx->drop_seed, (uint32_t)(cx->drop_seed >> 32) ^ 0x64726f70u}, .step = cx->drop_step, .site = cx->drop_site++,
-                     .row = cx->drop_row};
+                     .row = cx->drop_row, .number = cx->drop_number, .numbers = cx->drop_numbers};
 }
 
-lt_drop_place lt_dropout_place(const lt_ctx *cx) { return (lt_drop_place){cx->drop_site, cx->drop_row}; }
+lt_drop_place lt_dropout_place(const lt_ctx *cx) { return (lt_drop_place){cx->drop_site, cx->drop_row, cx->drop_number, cx->drop_numbers}; }
 
 void lt_dropout_go_on(lt_ctx *cx, lt_drop_place place)
 {
     cx->drop_site = place.site;
     cx->drop_row = place.row;
+    lt_dropout_rows(cx, place.numbers, place.number);
 }
 
 typedef struct dropping {
@@ -312,6 +322,7 @@ typedef struct dropping {
     const char *x;
     char *y;
     int64_t cols;
+    const uint32_t *number; /* of each row; NULL: as they come */
 } dropping;
 
 static void drop_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
@@ -319,13 +330,14 @@ static void drop_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
     const dropping *w = arg;
     for (int64_t r = begin; r < begin + n; r++) {
         const size_t at = (size_t)(r * w->cols) * w->kn->elem;
-        w->kn->dropout(w->cols, w->d->p, w->d->key, (const uint32_t[3]){w->d->row + (uint32_t)r, w->d->site, w->d->step}, w->x + at, w->y + at);
+        w->kn->dropout(w->cols, w->d->p, w->d->key, (const uint32_t[3]){w->number ? w->number[r] : w->d->row + (uint32_t)r, w->d->site, w->d->step}, w->x + at, w->y + at);
     }
 }
 
 static bool drop(lt_ctx *cx, const lt_drop *d, const lt_tensor *x, lt_tensor *y)
 {
     dropping w = {.kn = lt_kernels_of(cx, x->dtype), .d = d, .x = x->data, .y = y->data, .cols = lt_cols_of(x)};
+    if (d->number && d->numbers == lt_rows_of(x)) w.number = d->number;
     return w.kn && lt_over_rows(cx, lt_rows_of(x), 4 * (double)w.cols, drop_rows, &w);
 }
 

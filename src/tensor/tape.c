@@ -22,7 +22,12 @@ struct tape {
     lt_tensor **slot; /* gradients of outputs while backward runs; slot[0] is not used */
     int slots;
     room *idle;
+    lt_backward_fn *watch; /* NULL: nobody */
+    void *watch_arg;
     struct tape *inner; /* of what is computed again; owned */
+    const lt_tensor **hidden; /* gradients of leaves that are read in what is computed again, … */
+    int *hidden_in;           /* … and the node that does so */
+    int hiddens, hidden_room;
 };
 
 static void tape_free(void *p)
@@ -34,6 +39,8 @@ static void tape_free(void *p)
         next = r->next;
         free(r);
     }
+    free(t->hidden);
+    free(t->hidden_in);
     free(t->slot);
     free(t->node);
     free(t);
@@ -51,7 +58,8 @@ bool lt_tape_begin(lt_ctx *cx)
         cx->tape = t;
         cx->tape_free = tape_free;
     }
-    t->n = 0;
+    t->n = t->hiddens = 0;
+    t->watch = NULL;
     t->scope = lt_open(cx, NULL);
     cx->recording = true;
     return true;
@@ -94,8 +102,42 @@ static lt_tensor *add_node(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in
     return out;
 }
 
+/* What is computed now will be computed again by the node that comes next: whoever looks for a leaf finds it there. */
+static bool note_hidden(lt_ctx *cx, int n_in, lt_tensor *const *in)
+{
+    struct tape *t = cx->tape;
+    for (int i = 0; i < n_in; i++) {
+        if (!in[i] || !in[i]->grad) continue;
+        if (t->hiddens == t->hidden_room) {
+            const int more = 2 * t->hidden_room + 64;
+            const lt_tensor **grads = lt_resize(cx, t->hidden, more, sizeof *grads);
+            if (grads) t->hidden = grads;
+            int *nodes = grads ? lt_resize(cx, t->hidden_in, more, sizeof *nodes) : NULL;
+            if (!nodes) return false;
+            t->hidden_in = nodes;
+            t->hidden_room = more;
+        }
+        t->hidden[t->hiddens] = in[i]->grad;
+        t->hidden_in[t->hiddens++] = t->n + 1;
+    }
+    return true;
+}
+
+int lt_tape_first_use(const lt_ctx *cx, const lt_tensor *grad)
+{
+    const struct tape *t = cx->tape;
+    int first = 0;
+    for (int n = 1; t && n <= t->n && !first; n++)
+        for (int i = 0; i < t->node[n - 1].n_in; i++)
+            if (t->node[n - 1].in[i] && t->node[n - 1].in[i]->grad == grad) first = n;
+    for (int i = 0; t && i < t->hiddens; i++)
+        if (t->hidden[i] == grad && (!first || t->hidden_in[i] < first)) first = t->hidden_in[i];
+    return first;
+}
+
 lt_tensor *lt_record(lt_ctx *cx, const lt_op *op, lt_tensor *out, int n_in, lt_tensor *const *in, const void *attributes, size_t size)
 {
+    if (out && cx->rehearsing && !note_hidden(cx, n_in, in)) return NULL;
     if (!out || !cx->recording) return out;
     bool any = false;
     for (int i = 0; i < n_in; i++) any |= lt_differentiated(in[i]);
@@ -303,6 +345,14 @@ static bool seed(lt_ctx *cx, lt_tensor *y, const lt_tensor *dy)
     return true;
 }
 
+void lt_backward_watch(lt_ctx *cx, lt_backward_fn *fn, void *arg)
+{
+    struct tape *t = cx->tape;
+    if (!t || !cx->recording) return;
+    t->watch = fn;
+    t->watch_arg = arg;
+}
+
 bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
 {
     struct tape *t = cx->tape;
@@ -324,6 +374,7 @@ bool lt_backward(lt_ctx *cx, lt_tensor *y, lt_tensor *dy)
         lt_tensor *g = t->slot[i];
         if (g && done) done = step_back(cx, &t->node[i - 1], g);
         if (g) release(cx, g);
+        if (t->watch && done) t->watch(t->watch_arg, i);
     }
     cx->recording = true;
     return done;

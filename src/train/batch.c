@@ -20,7 +20,7 @@ bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_
         if (!lt_example_read(cx, e, example[i], ids + at, types ? types + at : NULL, labels ? labels + at : NULL)) return false;
         which[i] = example[i];
     }
-    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .epoch = epoch};
+    *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .examples = n, .epoch = epoch};
     return r->objective->target(cx, r, e, b);
 }
 

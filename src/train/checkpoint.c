@@ -32,6 +32,11 @@ static bool write_place(lt_ctx *cx, const lt_run *r, const char *folder, bool fi
     if (isfinite(p->best)) lt_json_put_double(&s, p->best);
     else lt_str_puts(&s, "null");
     lt_str_printf(&s, ",\"best_step\":%" PRId64, p->best_step);
+    for (int i = 0; i < p->recents; i++) {
+        lt_str_puts(&s, i ? "," : ",\"recent\":[");
+        lt_json_put_double(&s, p->recent[i]);
+    }
+    if (p->recents) lt_str_puts(&s, "]");
     lt_str_printf(&s, ",\"steps\":%" PRId64 ",\"optimizer\":\"%s\",\"averaged\":%s,\"finished\":%s}\n", r->steps, r->optimizer->is.name,
                   lt_averages(r) ? "true" : "false", finished ? "true" : "false");
     bool good = write_text(cx, folder, place_file, &s);
@@ -86,6 +91,16 @@ static bool write_states(lt_ctx *cx, const lt_run *r, const char *folder)
     return k.list && path && each_kept(cx, r, keep_one, &k) && lt_safetensors_write(cx, path, k.list, k.n, NULL);
 }
 
+static bool write_record(lt_ctx *cx, const lt_run *r, const char *folder)
+{
+    lt_str s = {0};
+    if (!r->o->record) return true;
+    lt_str_puts(&s, r->o->record);
+    const bool good = write_text(cx, folder, "training.json", &s);
+    lt_str_free(&s);
+    return good;
+}
+
 typedef struct filling {
     const lt_run *r;
     bool last;
@@ -109,6 +124,7 @@ static bool take_along(lt_ctx *cx, const char *from, const char *to)
 static bool fill(void *arg, lt_ctx *cx, const char *folder)
 {
     const filling *f = arg;
+    if (!write_record(cx, f->r, folder)) return false;
     if (f->last) return write_place(cx, f->r, folder, true) && take_along(cx, f->r->o->out, folder);
     return write_states(cx, f->r, folder) && write_place(cx, f->r, folder, false);
 }
@@ -148,7 +164,7 @@ static bool is_ours(lt_ctx *cx, const char *out, bool *empty)
     DIR *d = opendir(out);
     *empty = d != NULL;
     /* A run that was killed while it wrote its mark leaves that under a temporary name. */
-    while (d && (e = readdir(d))) *empty = *empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strncmp(e->d_name, "." LT_RUN_MARK ".", sizeof LT_RUN_MARK + 1) == 0);
+    while (d && (e = readdir(d))) *empty = *empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, LT_LOCK_NAME) == 0 || strncmp(e->d_name, "." LT_RUN_MARK ".", sizeof LT_RUN_MARK + 1) == 0);
     if (d) closedir(d);
     return ours;
 }
@@ -168,7 +184,7 @@ static void forget(lt_ctx *cx, const char *out)
     if (d) closedir(d);
 }
 
-bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on)
+bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on, lt_lock *lock)
 {
     bool empty = true;
     if (mkdir(out, 0777) != 0) {
@@ -176,7 +192,7 @@ bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on)
         if (!is_ours(cx, out, &empty) && !empty)
             return lt_fail_if(cx, true, LT_ERR_USAGE, "%s: exists, and is neither a model directory nor a run of training; not overwritten", out);
     }
-    if (!lt_ok(cx)) return false;
+    if (!lt_ok(cx) || !lt_lock_take(cx, lock, out)) return false;
     if (!go_on) forget(cx, out);
     lt_str mark = {0};
     lt_str_puts(&mark, "{\"training\":true}\n");
@@ -275,6 +291,9 @@ bool lt_checkpoint_load(lt_ctx *cx, lt_run *r, const char *folder)
     p->worse = lt_json_int(lt_json_get(j, "worse"), 0);
     p->best = lt_json_num(lt_json_get(j, "best"), INFINITY);
     p->best_step = lt_json_int(lt_json_get(j, "best_step"), 0);
+    const lt_json *recent = lt_json_get(j, "recent");
+    const int64_t recents = lt_json_size(recent) < LT_RECENT ? lt_json_size(recent) : LT_RECENT;
+    for (p->recents = 0; p->recents < recents; p->recents++) p->recent[p->recents] = lt_json_num(lt_json_at(recent, p->recents), 0);
     const bool ours = is_of_this_run(cx, r, path, j);
     lt_json_free(j);
     if (!ours) return false;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/train.h"
+#include "train/dist/dist.h"
 
 /* ---- settings of an optimizer ---- */
 
@@ -95,12 +95,13 @@ bool lt_details_find(lt_ctx *cx, lt_run *r)
     if (!find_optimizer(cx, r, o->optimizer ? o->optimizer : "adamw")) return false;
     r->schedule = lt_schedule_named(schedule);
     r->clip_tensors = strcmp(by, "tensor") == 0;
+    r->clip_workers = strcmp(by, "worker") == 0;
     const int over = word_number("step|batch|sequence|none", mean, strlen(mean));
     r->mean = over < 0 ? LT_OVER_STEP : over;
     return lt_fail_if(cx, !r->schedule, LT_ERR_USAGE, "schedule \"%s\" is not known", schedule) &&
-           lt_fail_if(cx, strcmp(by, "worker") == 0, LT_ERR_USAGE,
+           lt_fail_if(cx, r->clip_workers && !r->dist->calls, LT_ERR_USAGE,
                       "clip-by worker: this run has no workers, only data-parallel ones have; global or tensor is expected") &&
-           lt_fail_if(cx, !r->clip_tensors && strcmp(by, "global") != 0, LT_ERR_USAGE, "clip-by \"%s\": global or tensor is expected", by) &&
+           lt_fail_if(cx, !r->clip_tensors && !r->clip_workers && strcmp(by, "global") != 0, LT_ERR_USAGE, "clip-by \"%s\": global, tensor or worker is expected", by) &&
            lt_fail_if(cx, over < 0, LT_ERR_USAGE, "loss-mean \"%s\": step, batch, sequence or none is expected", mean) &&
            lt_fail_if(cx, !(o->ema >= 0 && o->ema < 1), LT_ERR_USAGE, "ema %g: from 0 to less than 1 is expected", o->ema) &&
            lt_fail_if(cx, !(o->layer_decay > 0 && o->layer_decay <= 1), LT_ERR_USAGE, "layer-decay %g: more than 0, and 1 at most, is expected",

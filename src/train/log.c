@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct lt_log {
@@ -42,8 +43,10 @@ lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step)
     if (!log || !path) return log;
     log->path = lt_strdup(cx, path);
     if (log->path && (!go_on || kept_bytes(cx, path, step, &kept))) {
+        struct stat st;
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-        if (fd >= 0 && ftruncate(fd, kept) == 0 && lseek(fd, kept, SEEK_SET) == kept) log->f = fdopen(fd, "w");
+        const bool file = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode); /* else a pipe or a device, which has no lines to keep */
+        if (fd >= 0 && (!file || (ftruncate(fd, kept) == 0 && lseek(fd, kept, SEEK_SET) == kept))) log->f = fdopen(fd, "w");
         if (!log->f) failed(cx, path);
         if (!log->f && fd >= 0) close(fd);
     }
@@ -80,6 +83,7 @@ bool lt_log_step(lt_ctx *cx, lt_log *log, const lt_train_step *t)
         put_number(&s, "imbalance_tokens", t->imbalance_tokens);
         put_number(&s, "imbalance_cost", t->imbalance_cost);
     }
+    if (t->balance > 0) put_number(&s, "balance", t->balance);
     lt_str_puts(&s, "}\n");
     bool good = put(cx, log, &s);
     lt_str_free(&s);

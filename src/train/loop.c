@@ -1,4 +1,5 @@
 /* The loop: read the examples, open the model, then step after step; between steps the log, validations and checkpoints. */
+#include "train/dist/dist.h"
 #include "train/objective/mask.h"
 
 #include <inttypes.h>
@@ -15,25 +16,37 @@ const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32
                                             .prefetch = 2, .pair_copies = 1, .short_pairs = 0.1};
 /* ---- the run ---- */
 
+static bool save_last(lt_ctx *cx, lt_run *r);
+
+/* By the first worker, whose weights are those of all. */
+static bool keep(lt_ctx *cx, lt_run *r, bool last)
+{
+    const bool good = lt_dist_same_weights(cx, r) && (r->dist->rank > 0 || (last ? save_last(cx, r) : lt_checkpoint_save(cx, r, false)));
+    return lt_dist_agree(cx, r->dist, good);
+}
+
 static bool loop(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
     bool ended = o->patience && r->place.worse >= o->patience; /* the checkpoint was the last one */
     while (r->place.step < r->steps && !ended) {
         lt_train_step s;
-        if (!lt_ok(cx) || !lt_take_step(cx, r, &s) || !lt_log_step(cx, log, &s)) return false;
+        const bool good = lt_take_step(cx, r, &s) && lt_log_step(cx, log, &s);
+        if (!lt_dist_agree(cx, r->dist, good)) return false;
         result->loss = s.loss;
-        if (report) report(arg, &s);
+        result->tokens += s.tokens;
+        result->seconds += s.seconds;
+        if (report && r->dist->rank == 0) report(arg, &s);
         const bool last = r->place.step == r->steps;
         if (o->valid && (last || (o->every && r->place.step % o->every == 0))) {
-            if (!lt_average_show(cx, r) || !lt_validate(cx, r, log, result)) return false;
+            if (!lt_dist_agree(cx, r->dist, lt_average_show(cx, r)) || !lt_dist_agree(cx, r->dist, lt_validate(cx, r, log, result))) return false;
             lt_average_hide(cx, r);
         }
         ended = o->patience && r->place.worse >= o->patience;
-        if (o->save_every && r->place.step % o->save_every == 0 && !lt_checkpoint_save(cx, r, false)) return false;
+        if (o->save_every && r->place.step % o->save_every == 0 && !keep(cx, r, false)) return false;
     }
     result->best_step = isfinite(r->place.best) ? r->place.best_step : 0;
-    return true;
+    return keep(cx, r, true);
 }
 
 static bool count_steps(lt_ctx *cx, lt_run *r)
@@ -53,7 +66,9 @@ static bool find_slots(lt_ctx *cx, lt_run *r)
 {
     const lt_train_options *o = r->o;
     r->objective = lt_objective_named(o->objective);
-    return lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
+    return lt_fail_if(cx, r->dist->size > 1 && r->objective && r->objective->of_embeddings, LT_ERR_UNSUPPORTED,
+                      "dist: objective \"%s\" compares the rows of a batch with each other: it learns in one process", o->objective) &&
+           lt_fail_if(cx, r->objective == &lt_objective_none && !o->teacher, LT_ERR_USAGE, "objective \"none\" is for distillation") &&
            lt_fail_if(cx, !r->objective, LT_ERR_USAGE, "objective \"%s\" is not known", o->objective) &&
            lt_fail_if(cx, o->cache_batch && (!r->objective->of_embeddings || o->teacher), LT_ERR_USAGE,
                       "cache-batch: is for losses over embeddings alone: contrastive, without a teacher") &&
@@ -178,34 +193,50 @@ static bool open_model(lt_ctx *cx, lt_run *r, const char *folder)
     r->model = open_with_head(cx, r, folder);
     r->kn = lt_kernels_of(cx, LT_F32);
     if (r->model) r->cost_scale = 2 * (int64_t)lt_model_about(r->model)->hidden + lt_model_about(r->model)->inner;
-    return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r);
+    return r->model && r->kn && lt_distill_fit(cx, r) && lt_params_gather(cx, r) && lt_reducer_open(cx, r);
+}
+
+/* All that only reads. *from: the checkpoint to go on from; NULL: none. */
+static bool prepare(lt_ctx *cx, lt_run *r, char **from, bool *finished)
+{
+    const lt_train_options *o = r->o;
+    if (!find_slots(cx, r)) return false;
+    if (o->resume) *from = lt_checkpoint_find(cx, o->out, finished);
+    r->goes_on = *from != NULL;
+    if (*finished || !lt_ok(cx)) return lt_ok(cx);
+    const lt_model_info *about = lt_model_inspect(cx, o->model);
+    r->place.best = INFINITY;
+    return (!o->teacher || lt_distill_open(cx, r)) && about && read_data(cx, r, about) && lt_metric_choose(cx, r) && open_model(cx, r, *from) && count_steps(cx, r) &&
+           (!*from || lt_checkpoint_load(cx, r, *from));
+}
+
+/* From here on OUT is this run's. Another one may have gone on there since `from` was read. */
+static bool begin(lt_ctx *cx, lt_run *r, const char *from)
+{
+    bool finished = false;
+    if (!lt_checkpoint_begin(cx, r->o->out, from != NULL, &r->lock)) return false;
+    const char *now = r->o->resume ? lt_checkpoint_find(cx, r->o->out, &finished) : NULL;
+    const bool same = !r->o->resume || (!finished && !now == !from && (!now || strcmp(now, from) == 0));
+    return lt_ok(cx) && lt_fail_if(cx, !same, LT_ERR_IO, "%s: another run has gone on there meanwhile", r->o->out);
 }
 
 static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     const lt_train_options *o = r->o;
-    bool finished = false;
-    if (!find_slots(cx, r)) return false;
-    char *from = o->resume ? lt_checkpoint_find(cx, o->out, &finished) : NULL;
-    r->goes_on = from != NULL;
-    if (finished || !lt_ok(cx)) {
-        result->finished_before = finished;
-        return lt_ok(cx);
-    }
-    const lt_model_info *about = lt_model_inspect(cx, o->model);
-    r->place.best = INFINITY;
-    if (o->teacher && !lt_distill_open(cx, r)) return false;
-    if (!about || !read_data(cx, r, about) || !lt_metric_choose(cx, r) || !open_model(cx, r, from) || !count_steps(cx, r) || !lt_checkpoint_begin(cx, o->out, from != NULL)) return false;
-    if (from && !lt_checkpoint_load(cx, r, from)) return false;
+    const bool writes = r->dist->rank == 0;
+    char *from = NULL;
+    if (!lt_dist_agree(cx, r->dist, prepare(cx, r, &from, &result->finished_before))) return false;
+    if (!lt_dist_same(cx, r->dist, result->finished_before ? -1 : r->place.step, "what stands in OUT")) return false;
+    if (result->finished_before) return true;
     result->examples = r->train.n;
     result->skipped = r->train.skipped + r->valid.skipped;
     result->cut = r->train.cut + r->valid.cut;
     result->bf16 = o->bf16 && lt_compute_bf16(cx, true);
     lt_recompute_blocks(cx, o->recompute);
-    if ((o->accumulate > 1 || o->recompute) && !lt_keep_packed(cx, true)) return false;
-    lt_log *log = lt_log_open(cx, o->log, from != NULL, r->place.step);
-    lt_progress_begin(cx, "training", "steps", r->steps);
-    bool good = log && (r->supply = lt_supply_open(cx, r)) && loop(cx, r, log, report, arg, result) && save_last(cx, r);
+    const bool ready = !(o->accumulate > 1 || o->recompute) || lt_keep_packed(cx, true);
+    lt_log *log = ready && (!writes || begin(cx, r, from)) ? lt_log_open(cx, writes ? o->log : NULL, from != NULL, r->place.step) : NULL;
+    if (writes) lt_progress_begin(cx, "training", "steps", r->steps);
+    bool good = lt_dist_agree(cx, r->dist, log && (r->supply = lt_supply_open(cx, r))) && loop(cx, r, log, report, arg, result);
     lt_progress_end(cx);
     lt_log_close(log);
     lt_compute_bf16(cx, false);
@@ -218,12 +249,18 @@ static bool train(lt_ctx *cx, lt_run *r, lt_train_report_fn *report, void *arg, 
 bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report, void *arg, lt_train_result *result)
 {
     lt_train_result unused;
-    lt_run r = {.o = o, .plan.epoch = -1};
+    lt_dist dist = {.size = 1};
+    lt_run r = {.o = o, .plan.epoch = -1, .dist = &dist};
     if (!result) result = &unused;
     *result = (lt_train_result){.valid_loss = NAN};
     lt_scope scope = lt_open(cx, NULL);
-    const bool good = lt_ok(cx) && train(cx, &r, report, arg, result);
+    bool good = lt_ok(cx) && lt_dist_open(cx, &dist, o->dist);
+    result->worker = dist.rank;
+    result->workers = dist.size;
+    good = good && train(cx, &r, report, arg, result);
     lt_end(cx, scope);
+    lt_lock_release(&r.lock);
+    lt_reducer_close(&r);
     lt_params_free(&r);
     lt_supply_close(r.supply);
     lt_plan_free(&r.plan);
@@ -234,5 +271,7 @@ bool lt_train(lt_ctx *cx, const lt_train_options *o, lt_train_report_fn *report,
     lt_masker_free(r.masker);
     lt_examples_free(&r.train);
     lt_examples_free(&r.valid);
+    if (dist.broken) result->worker = 0; /* the others may not know what this one does */
+    lt_dist_close(&dist);
     return good;
 }

@@ -1,5 +1,6 @@
 /* Rows become examples: cut in order by one thread, made into tokens by all of them, taken up in order. So examples and labels are numbered as if one
  * row came after the other, with any number of threads. What is too much for memory, or wanted again, goes to a file (store.c). */
+#include "train/dist/dist.h"
 #include "train/objective/mask.h"
 #include "train/store.h"
 
@@ -69,7 +70,13 @@ static void read_part(void *arg, lt_ctx *cx, int64_t i)
     part *p = &g->part[i];
     for (int k = 0; k < p->n && lt_ok(cx); k++) {
         lt_scope scope = lt_open(cx, NULL);
+        int64_t first = p->e.n;
         g->read(cx, g->r, &p->e, &p->row[k]);
+        for (; first < p->e.n; first++) {
+            lt_example *x = &p->e.at[first];
+            x->line = (uint32_t)p->row[k].line;
+            while ((int)x->file + 1 < g->e->files && strcmp(g->e->file[x->file], p->row[k].file) != 0) x->file++;
+        }
         lt_end(cx, scope);
     }
 }
@@ -90,6 +97,9 @@ static bool take_part(lt_ctx *cx, lt_examples *e, lt_examples *p)
         if (set && (x->label = lt_examples_set(cx, e, set, labels)) < 0) return false;
         good = lt_examples_add(cx, e, p->ids ? p->ids + x->begin : NULL, p->types ? p->types + x->begin : NULL, p->labels ? p->labels + x->begin : NULL, x->n,
                                x->label, x->number);
+        if (!good || e->store) continue;
+        e->at[e->n - 1].line = x->line;
+        e->at[e->n - 1].file = x->file;
     }
     e->skipped += p->skipped;
     return good;
@@ -173,7 +183,9 @@ bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *file
 {
     lt_rows *rows = lt_rows_open(cx, files, n, &(lt_rows_options){.columns = r->o->columns, .ids = r->o->ids, .format = r->o->format});
     reading g = {r, e, read, rows ? lt_new(cx, PARTS, sizeof(part)) : NULL};
-    lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
+    e->file = files;
+    e->files = n;
+    if (r->dist->rank == 0) lt_progress_begin(cx, "reading", "bytes", lt_rows_bytes_total(rows));
     const bool good = g.part && read_rows(cx, &g, rows);
     lt_progress_end(cx);
     for (int i = 0; g.part && i < PARTS; i++) free_part(&g.part[i]);
@@ -212,7 +224,7 @@ static bool is_much(const char *const *files, int n, bool *again)
 }
 
 /* The folder of the file of examples; NULL: they go to memory. */
-static const char *cache_folder(lt_ctx *cx, const lt_run *r, const char *const *files, int n, bool *again)
+static const char *cache_folder(lt_ctx *cx, lt_run *r, const char *const *files, int n, bool *again)
 {
     const lt_train_options *o = r->o;
     const bool much = is_much(files, n, again);
@@ -221,7 +233,8 @@ static const char *cache_folder(lt_ctx *cx, const lt_run *r, const char *const *
         if (mkdir(o->cache, 0777) != 0 && errno != EEXIST) return lt_fail(cx, LT_ERR_IO, "%s: %s", o->cache, strerror(errno));
         return o->cache;
     }
-    return much && lt_checkpoint_begin(cx, o->out, r->goes_on) ? o->out : NULL;
+    if (r->dist->size > 1) return NULL; /* OUT is the first worker's */
+    return much && lt_checkpoint_begin(cx, o->out, r->goes_on, &r->lock) ? o->out : NULL;
 }
 
 /* Into e, wherever that is. Sentences that are to be joined go by a store of their own, to a file too if there is a folder. */

@@ -1,28 +1,10 @@
 /* One step: the gradients of all its batches, their norm, an update. */
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "train/train.h"
+#include "train/dist/dist.h"
 
 double lt_number(const lt_tensor *t) { return t->dtype == LT_F64 ? *(double *)t->data : (double)*(float *)t->data; }
-
-static const char *first_not_finite(const lt_run *r, bool of_weights)
-{
-    for (int i = 0; i < r->params; i++) {
-        const lt_trained *t = &r->param[i];
-        if (!isfinite(r->kn->sum_squares(t->count, of_weights ? t->param->value.data : t->grad.data))) return t->param->name;
-    }
-    return NULL;
-}
-
-static bool not_finite(lt_ctx *cx, const lt_run *r, const char *what)
-{
-    const char *weight = first_not_finite(r, true), *gradient = weight ? NULL : first_not_finite(r, false);
-    return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": the %s is not a finite number%s%s%s; a smaller rate or clipping may help", r->place.step + 1, what,
-                      weight ? "; the first parameter that is not either: " : gradient ? "; the first gradient that is not either: of " : "",
-                      weight ? weight : gradient ? gradient : "", "");
-}
 
 static void clear(const lt_run *r, lt_trained *t)
 {
@@ -30,28 +12,52 @@ static void clear(const lt_run *r, lt_trained *t)
     t->grad.reached = false;
 }
 
-static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
+typedef struct batches { /* of one step, scoped */
+    lt_minibatch *whole, *mine; /* mine: this worker's part; all, where it is alone */
+    double *by_counted, *by_sequences; /* what their losses are multiplied by */
+    int n;
+} batches;
+
+static bool take_batches(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
 {
     const lt_supplied *fed = lt_supply_next(cx, r->supply);
     if (!fed) return false;
-    lt_minibatch *b = fed->batch;
-    const int batches = fed->n;
-    double *by_counted = lt_alloc_array(cx, batches, sizeof *by_counted), *by_sequences = lt_alloc_array(cx, batches, sizeof *by_sequences);
+    b->n = fed->n;
+    b->whole = fed->batch;
     r->place.epoch = fed->epoch;
     r->place.next = fed->next;
-    if (r->o->exchange) lt_measure(r, b, batches, s);
-    for (int i = 0; i < batches; i++) s->tokens += lt_seqs_rows(b[i].batch.seqs);
-    if (!by_counted || !by_sequences || !lt_losses_weigh(cx, r, b, batches, by_counted, by_sequences)) return false;
-    lt_params_wake(r);
-    for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
-    for (int i = 0; i < batches; i++) {
-        if (b[i].counted == 0 && !r->distill && !r->objective->also) continue;
+    if (r->o->exchange) lt_measure(r, b->whole, b->n, s);
+    b->mine = lt_alloc_array(cx, b->n, sizeof *b->mine);
+    b->by_counted = lt_alloc_array(cx, b->n, sizeof *b->by_counted);
+    b->by_sequences = lt_alloc_array(cx, b->n, sizeof *b->by_sequences);
+    if (!b->mine || !b->by_counted || !b->by_sequences) return false;
+    for (int i = 0; i < b->n; i++) s->tokens += lt_seqs_rows(b->whole[i].batch.seqs);
+    double balance = 0;
+    if (!lt_losses_weigh(cx, r, b->whole, b->n, b->by_counted, b->by_sequences)) return false;
+    for (int i = 0; i < b->n; i++) {
+        if (!lt_dist_deal(cx, r, &r->train, &b->whole[i], &b->mine[i], &balance)) return false;
+        s->flops += lt_step_flops(cx, r, &b->mine[i]);
+    }
+    s->balance = balance / b->n;
+    return true;
+}
+
+static bool has_loss(const lt_run *r, const lt_minibatch *b) { return b->batch.seqs->n > 0 && (b->counted > 0 || r->distill || r->objective->also); }
+
+static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
+{
+    int last = b->n - 1;
+    while (last >= 0 && !has_loss(r, &b->mine[last])) last--;
+    for (int i = 0; i <= last; i++) {
+        if (!has_loss(r, &b->mine[i])) continue;
+        lt_dropout_batch(cx, i);
         if (r->o->cache_batch) {
-            if (!lt_cached_batch(cx, r, &b[i], by_counted[i], true, &s->loss)) return false;
+            if (!lt_cached_batch(cx, r, &b->mine[i], b->by_counted[i], true, &s->loss)) return false;
             continue;
         }
         if (!lt_tape_begin(cx)) return false;
-        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], by_counted[i], by_sequences[i]);
+        lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b->mine[i], b->by_counted[i], b->by_sequences[i]);
+        if (loss && i == last && !r->clip_workers) lt_reduce_watch(cx, r);
         const bool good = loss && lt_backward(cx, loss, NULL);
         if (good) s->loss += lt_number(loss);
         lt_tape_end(cx);
@@ -60,25 +66,59 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
     return true;
 }
 
+/* Each worker's own gradient, which is its share of a mean over all of them, as long as it may be (Zeng et al. 2022 clip before they reduce). */
+static bool clip_own(lt_ctx *cx, lt_run *r, lt_train_step *s)
+{
+    double norm;
+    if (!lt_gradient_norms(cx, r, &norm)) return false;
+    const double limit = r->o->clip > 0 ? r->o->clip / (norm * r->dist->size + 1e-6) : 1;
+    s->grad_norm = norm; /* times how many there are; the sum of all is the mean of those */
+    for (int i = 0; limit < 1 && i < r->params; i++) r->kn->scale(r->param[i].count, limit, r->param[i].grad.data, r->param[i].grad.data);
+    return true;
+}
+
+/* Of all workers; each has the same sums in the end, and fails where one does. */
+static bool gradients(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
+{
+    lt_params_wake(r);
+    for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
+    bool good = lt_ok(cx) && take_batches(cx, r, b, s) && compute(cx, r, b, s) && (!r->clip_workers || clip_own(cx, r, s));
+    good = lt_reduce_finish(cx, r) && good;
+    double sums[] = {s->loss, s->grad_norm};
+    if (!lt_dist_agree(cx, r->dist, good) || !lt_dist_sum(cx, r->dist, sums, 2)) return false;
+    s->loss = sums[0];
+    s->grad_norm = sums[1];
+    return true;
+}
+
+/* The gradients are there: an update, unless something is wrong with them. */
+static bool update(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
+{
+    bool finite;
+    double norm;
+    if (!lt_gradient_norms(cx, r, &norm)) return false;
+    if (!r->clip_workers) s->grad_norm = norm;
+    if (!isfinite(s->loss)) return lt_blame_not_finite(cx, r, "loss", b->whole, b->n);
+    if (!isfinite(s->grad_norm)) return lt_blame_not_finite(cx, r, "gradient", b->whole, b->n);
+    if (!lt_blame_spike(cx, r, s->loss, b->whole, b->n)) return false;
+    if (!lt_update(cx, r, s->lr, norm, &finite)) return false;
+    lt_weights_changed(cx);
+    return finite || lt_blame_update(cx, r, b->whole, b->n);
+}
+
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
     const double start = lt_now();
     lt_scope scope = lt_open(cx, NULL);
     const int64_t step = r->place.step;
+    batches b = {0};
     lt_dropout_on(cx, r->o->seed, (uint32_t)step);
     *s = (lt_train_step){.step = step + 1, .steps = r->steps, .lr = lt_schedule_rate(r, step)};
-    bool good = gradients(cx, r, s);
+    bool good = gradients(cx, r, &b, s);
     lt_dropout_off(cx);
+    good = good && update(cx, r, &b, s);
     lt_end(cx, scope);
     if (!good) return false;
-    if (!lt_gradient_norms(cx, r, &s->grad_norm)) return false;
-    if (!isfinite(s->loss)) return not_finite(cx, r, "loss");
-    if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
-    bool finite;
-    if (!lt_update(cx, r, s->lr, s->grad_norm, &finite)) return false;
-    lt_weights_changed(cx);
-    const char *bad = finite ? NULL : first_not_finite(r, true);
-    if (bad) return lt_fail_if(cx, true, LT_ERR_INPUT, "step %" PRId64 ": parameter \"%s\" is not finite after the update; a smaller rate or clipping may help", step + 1, bad);
     r->place.step++;
     s->seconds = lt_now() - start;
     return true;

@@ -15,6 +15,8 @@ typedef struct lt_example {
     double number; /* its number; NaN: none */
     uint32_t sum;  /* in a file: of its bytes, and how many of them each number takes */
     uint8_t id_width, type_width, label_width, unused;
+    uint32_t line; /* in memory: where its row begins, from 1; 0: not known … */
+    uint32_t file; /* … in this one of the files */
 } lt_example;
 
 typedef struct lt_store lt_store;
@@ -28,6 +30,8 @@ typedef struct lt_examples { /* in file order; in memory, or in a file that is w
     bool open;   /* new names may be added */
     lt_store *store; /* where the tokens are; NULL: in memory */
     bool settled; /* whether sequences have sets of labels is known, from the rows to learn from */
+    const char *const *file; /* what was read, by reference */
+    int files;
     bool multi;  /* a sequence has a set of labels: its label is a place in … */
     int32_t *sets; /* … this pool (sets.c) */
     int64_t set_n, set_room;
@@ -51,10 +55,14 @@ void lt_sets_renumber(lt_examples *e, const int32_t *now);
 typedef struct lt_minibatch { /* scoped */
     lt_batch batch;
     const int32_t *labels;   /* [tokens]; NULL: none */
-    const int64_t *example;  /* [sequences] */
+    const int64_t *example;  /* [examples], which are the sequences, unless the objective makes more of one */
+    int32_t examples;
     const double *weight;    /* [tokens] of their losses; NULL: ones */
     int64_t counted;         /* targets */
     int64_t epoch;           /* that it is of: what is random in it is drawn for this epoch */
+    /* Of a part of a larger batch: numbers there of its tokens, and of the rows that the head sees; NULL: this is all of it. */
+    const uint32_t *token_row, *output_row;
+    int64_t outputs;
 } lt_minibatch;
 
 /* ---- the slots ---- */
@@ -172,17 +180,25 @@ const struct lt_distill_kind *lt_distill_named(const char *name);
 
 /* ---- a run ---- */
 
+enum { LT_RECENT = 100 };
 typedef struct lt_place { /* where a run stands: all that is needed to go on, beside weights and moments */
     int64_t step, epoch, next; /* steps taken; the epoch, and the next example's place in its order */
     double best;               /* of the best validation: its loss, or of another metric what is less where that is better */
     int64_t best_step;         /* … after so many steps */
     int64_t worse;             /* validations since */
+    double recent[LT_RECENT];  /* with --spike: the last losses, oldest first */
+    int recents;
 } lt_place;
 
 typedef struct lt_plan { /* of an epoch: its examples in order, and where each batch begins there */
     int64_t epoch;       /* -1: none yet */
     int64_t *order, *start, batches, room;
 } lt_plan;
+typedef struct lt_lock {
+    char *path;
+    int fd; /* + 1; 0: none */
+} lt_lock;
+#define LT_LOCK_NAME ".lathe.lock"
 
 struct lt_run {
     const lt_train_options *o;
@@ -194,6 +210,7 @@ struct lt_run {
     int vocab;
     double setting[LT_SETTINGS];          /* of the optimizer */
     bool clip_tensors;                    /* each by itself */
+    bool clip_workers;                    /* … or of each worker, before they are added up */
     enum { LT_OVER_STEP, LT_OVER_BATCH, LT_OVER_SEQUENCE, LT_OVER_NOTHING } mean; /* what the loss is a mean over */
     const lt_kernels *kn;
     int limit; /* longest example */
@@ -211,6 +228,9 @@ struct lt_run {
     lt_plan plan;       /* the supply's while there is one */
     struct lt_supply *supply;
     int64_t cost_scale; /* of lt_cost */
+    lt_lock lock;
+    struct lt_dist *dist;       /* this worker among its like */
+    struct lt_reducer *reducer; /* NULL: it is alone */
 };
 
 /* read.c: all rows of files as examples. */
@@ -278,12 +298,20 @@ void lt_average_hide(lt_ctx *cx, lt_run *r); /* … until here */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
+double lt_step_flops(lt_ctx *cx, const lt_run *r, const lt_minibatch *b); /* flops.c: of learning from a batch */
+/* blame.c: false always, with an error that names the step, the rows of its batches and the parameter. */
+bool lt_blame_not_finite(lt_ctx *cx, const lt_run *r, const char *what, const lt_minibatch *b, int batches);
+bool lt_blame_update(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, int batches);
+bool lt_blame_spike(lt_ctx *cx, lt_run *r, double loss, const lt_minibatch *b, int batches); /* if it is one; else remembers the loss, true */
+/* lock.c: OUT is this run's until it ends. */
+bool lt_lock_take(lt_ctx *cx, lt_lock *lock, const char *out);
+void lt_lock_release(lt_lock *lock);
 /* cache.c: factor · Σ loss over b's targets is added to *loss, and its gradients to the parameters' if they are learned, o->cache_batch sequences at a time. */
 bool lt_cached_batch(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double factor, bool learn, double *loss);
 /* checkpoint.c */
 /* Makes OUT at once, so that a place that cannot be written is found before hours of work. A new run (not `go_on`) is not to be mistaken for an earlier
  * one there: that can be resumed no more. A model in OUT stays until the end. */
-bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on);
+bool lt_checkpoint_begin(lt_ctx *cx, const char *out, bool go_on, lt_lock *lock);
 bool lt_checkpoint_save(lt_ctx *cx, lt_run *r, bool last);
 bool lt_checkpoint_keep_best(lt_ctx *cx, lt_run *r);       /* the model as it is, as OUT/best */
 char *lt_checkpoint_find_best(lt_ctx *cx, const lt_run *r); /* that folder, if it is of the step that it should be of; else an error */

@@ -135,7 +135,7 @@ static void set_rates(lt_run *r, double lr, double norm)
         t->t = r->place.step + 1 - t->frozen;
         const double own = r->optimizer->rate && t->t > 0 ? r->optimizer->rate(r, t->t) : -1;
         t->lr = t->rate * (own >= 0 ? own : lr);
-        t->scale = clipped(r, r->clip_tensors ? t->norm : norm);
+        t->scale = r->clip_workers ? 1 : clipped(r, r->clip_tensors ? t->norm : norm);
     }
 }
 

@@ -1,4 +1,6 @@
-/* Validation: the mean loss over rows that are not learned from, and the task's metrics; one of them says whether this one is the best so far. */
+/* Validation: the mean loss over rows that are not learned from, and the task's metrics; one of them says whether this one is the best so far.
+ * Of several processes each looks at all rows: they find the same. */
+#include "train/dist/dist.h"
 #include "train/judge.h"
 
 #include <math.h>
@@ -77,5 +79,5 @@ bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
     if (better) r->place.best = value;
     if (better) r->place.best_step = r->place.step;
     r->place.worse = better ? 0 : r->place.worse + 1;
-    return lt_log_valid(cx, log, r->place.step, metric, n) && (!better || !r->o->keep_best || lt_checkpoint_keep_best(cx, r));
+    return lt_log_valid(cx, log, r->place.step, metric, n) && (!better || !r->o->keep_best || r->dist->rank > 0 || lt_checkpoint_keep_best(cx, r));
 }

@@ -184,9 +184,11 @@ static lt_tensor *distilled(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, 
 lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double by_counted, double by_sequences)
 {
     lt_states student = {0};
+    lt_dropout_rows(cx, lt_seqs_rows(b->batch.seqs), b->token_row);
     lt_tensor *hidden = r->distill ? watch(cx, &student, r->model, &b->batch) : lt_model_hidden(cx, r->model, &b->batch);
     if (!hidden) return NULL;
     lt_tensor *own = NULL;
+    lt_dropout_rows(cx, b->outputs, b->output_row);
     if (b->counted && !(own = r->objective->loss(cx, r, e, b, hidden, r->distill ? r->distill->own * by_counted : by_counted))) return NULL;
     if (r->objective->also) {
         lt_tensor *also = r->objective->also(cx, r, e, b, hidden, r->distill ? r->distill->own * by_sequences : by_sequences);
