@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "train/dist/dist.h"
 #include "train/train.h"
 
 enum { SPECIAL = 5, CLS = 2, SEP = 3, DOCUMENTS = 150, MOST = 12 };
@@ -75,9 +76,12 @@ static int tear_down(void **state)
     return 0;
 }
 
+static lt_dist alone = {.size = 1};
+
 static lt_run read_all(lt_ctx *c, lt_train_options *o, const char *file, int limit)
 {
     lt_run r = {
+        .dist = &alone,
         .o = o, .objective = lt_objective_named(o->objective), .tokenizer = tokenizer, .vocab = SPECIAL + DOCUMENTS * MOST, .limit = limit, .plan.epoch = -1};
     o->model = folder;
     o->data = &file;
@@ -249,7 +253,7 @@ static void refusals(void **state)
     snprintf(one, sizeof one, "%s/one.txt", folder);
     lt_train_options o = lt_train_defaults;
     o.objective = "nsp", o.model = folder, o.data = &file, o.n_data = 1;
-    lt_run r = {.o = &o, .objective = lt_objective_named("nsp"), .tokenizer = tokenizer, .vocab = 100, .limit = 64};
+    lt_run r = {.o = &o, .dist = &alone, .objective = lt_objective_named("nsp"), .tokenizer = tokenizer, .vocab = 100, .limit = 64};
     static const char *const contents[] = {"", "\n\n\n", "w5 w6\nw7\n"}, *const says[] = {"no row", "no row", "one document"};
     for (int i = 0; i < 3; i++) {
         FILE *f = fopen(one, "w");
