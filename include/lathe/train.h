@@ -51,6 +51,7 @@ typedef struct lt_train_options {
     const char *losses;         /* … and which: "attention,values=0.5,objective=0.1" */
     double temperature;         /* of logits */
     int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
+    bool clean_inputs;          /* every loss of distillation sees texts as they were read, not as the objective masked them */
     /* Details of updates in which published pipelines differ; those of one optimizer stand behind its name. */
     const char *const *group;   /* "REGEX:lr=0.1,decay=0,frozen=100" each */
     int groups;

@@ -30,6 +30,18 @@ static void clear(const lt_run *r, lt_trained *t)
     t->grad.reached = false;
 }
 
+/* Of what distillation makes of the inputs as they were read. */
+static bool clean_gradients(lt_ctx *cx, lt_run *r, const lt_minibatch *b, double by_sequences, lt_train_step *s)
+{
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *loss = lt_clean_loss(cx, r, b, by_sequences);
+    const bool good = loss && lt_backward(cx, loss, NULL);
+    if (good) s->loss += lt_number(loss);
+    lt_tape_end(cx);
+    lt_end(cx, scope);
+    return good;
+}
+
 static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
 {
     const int batches = r->o->accumulate > 1 ? r->o->accumulate : 1;
@@ -43,7 +55,7 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
     lt_params_wake(r);
     for (int i = 0; i < r->params; i++) clear(r, &r->param[i]);
     for (int i = 0; i < batches; i++) {
-        if (b[i].counted == 0 && !r->distill) continue;
+        if (b[i].counted == 0 && !lt_distills(r, false)) continue;
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b[i], by_counted[i], by_sequences[i]);
         const bool good = loss && lt_backward(cx, loss, NULL);
@@ -51,6 +63,9 @@ static bool gradients(lt_ctx *cx, lt_run *r, lt_train_step *s)
         lt_tape_end(cx);
         if (!good) return false;
     }
+    /* Behind all others, so that dropout in those is what it is without these. */
+    for (int i = 0; i < batches && lt_distills(r, true); i++)
+        if (!clean_gradients(cx, r, &b[i], by_sequences[i], s)) return false;
     return true;
 }
 

@@ -36,6 +36,7 @@ typedef struct lt_minibatch { /* scoped */
     const int64_t *example;  /* [sequences] */
     const double *weight;    /* [tokens] of their losses; NULL: ones */
     int64_t counted;         /* targets */
+    lt_batch clean;          /* the same texts as they were read, before the objective masked them; ids NULL: nobody asks */
 } lt_minibatch;
 
 /* ---- the slots ---- */
@@ -199,8 +200,12 @@ bool lt_distill_open(lt_ctx *cx, lt_run *r); /* the teacher, and which losses */
 bool lt_distill_fit(lt_ctx *cx, lt_run *r);  /* the student is open: whether it fits */
 const lt_model_info *lt_distill_head(const lt_run *r); /* the model whose head the student has to have; NULL: none */
 void lt_distill_close(lt_distill *d);
-/* The loss of a batch, scoped: the objective's, its sum times by_counted, and those of distillation, their sum over sequences times by_sequences. */
+bool lt_distills(const lt_run *r, bool clean); /* whether a loss sees inputs as they were read, or (not clean) as the objective made them */
+/* The loss of a batch, scoped: the objective's, its sum times by_counted, and those of distillation on the objective's inputs, their sum over sequences
+ * times by_sequences. */
 lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double by_counted, double by_sequences);
+/* … and that of the losses that see clean inputs, in a pass of its own over both models: no tape records before it, one does behind it. */
+lt_tensor *lt_clean_loss(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double by_sequences);
 /* log.c */
 typedef struct lt_log lt_log;
 lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* keeps the lines up to that step; path NULL: a log of nothing */

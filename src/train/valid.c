@@ -37,16 +37,18 @@ bool lt_validate(lt_ctx *cx, lt_run *r, lt_log *log, lt_train_result *result)
         int64_t *which = lt_alloc_array(cx, end - begin, sizeof *which);
         for (int64_t i = begin; which && i < end; i++) which[i - begin] = i;
         lt_minibatch b;
-        lt_tensor *sum = NULL;
+        lt_tensor *sum = NULL, *clean = NULL;
         const bool there = which && lt_batch_of(cx, r, &r->valid, which, (int32_t)(end - begin), &b) && (b.counted || r->distill);
         const int64_t sequences = there ? b.batch.seqs->n : 0, own = there && b.counted ? b.counted : sequences;
-        if (there && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
+        const bool first = there && (b.counted || lt_distills(r, false)), second = there && lt_distills(r, true);
+        if (first && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, &b, 1, (double)own / (double)sequences);
         if (sum) loss += lt_number(sum);
-        if (sum) counted += own;
         lt_tape_end(cx);
-        if (sum) {
-            if (tells) right += right_ones(cx, r, &b);
-        }
+        if (second && lt_ok(cx)) clean = lt_clean_loss(cx, r, &b, (double)own / (double)sequences);
+        if (clean) loss += lt_number(clean);
+        if (sum || clean) counted += own;
+        lt_tape_end(cx);
+        if (sum && tells) right += right_ones(cx, r, &b);
         lt_end(cx, scope);
     }
     if (!lt_ok(cx)) return false;
