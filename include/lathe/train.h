@@ -63,6 +63,7 @@ typedef struct lt_train_options {
     bool decay_from_start;      /* schedules count from step 0, not from the end of the warm-up */
     int warmup_from;            /* 0: its first rate is 0; 1: lr / N */
     double lr_end, power;       /* where schedules end; of the polynomial one */
+    double anchor;              /* this times half the squared distance from the first weights is a penalty; 0: none */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
 } lt_train_options;

@@ -85,6 +85,7 @@ static bool update_details(lt_cli *cli, lt_train_options *o)
     o->warmup_from = (int)lt_arg_int(a, "warmup-from");
     o->lr_end = lt_arg_num(a, "lr-end");
     o->power = lt_arg_num(a, "power");
+    o->anchor = lt_arg_num(a, "anchor");
     return all_groups(cli, o);
 }
 
@@ -199,7 +200,9 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"decay-from", 0, LT_OPT_CHOICE, NULL, "where schedules begin to fall: behind the warm-up, or at the start, as BERT's", "warmup", "warmup|start"}, \
     {"warmup-from", 0, LT_OPT_INT, "N", "the first rate of a warm-up: 0: zero; 1: lr / steps, as in fairseq and timm", "0", NULL, 0, 1}, \
     {"lr-end", 0, LT_OPT_NUM, "X", "rate that schedules go down to", "0", NULL, 0, 1e6}, \
-    {"power", 0, LT_OPT_NUM, "X", "of the polynomial schedule", "1", NULL, 0, 100}
+    {"power", 0, LT_OPT_NUM, "X", "of the polynomial schedule", "1", NULL, 0, 100}, \
+    {"anchor", 0, LT_OPT_NUM, "X", "L2-SP: pull weights back to where they began: X/2 times their squared distance from there is a penalty, of which the logged " \
+     "loss does not tell", "0", NULL, 0, 1e6}
 
 #define RUN_OPTIONS \
     {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"}, \

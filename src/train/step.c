@@ -80,7 +80,7 @@ bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s)
     lt_dropout_off(cx);
     lt_end(cx, scope);
     if (!good) return false;
-    if (!lt_gradient_norms(cx, r, &s->grad_norm)) return false;
+    if (!lt_anchor_pull(cx, r) || !lt_gradient_norms(cx, r, &s->grad_norm)) return false;
     if (!isfinite(s->loss)) return not_finite(cx, r, "loss");
     if (!isfinite(s->grad_norm)) return not_finite(cx, r, "gradient");
     bool finite;

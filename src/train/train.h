@@ -65,6 +65,7 @@ typedef struct lt_trained { /* one parameter */
     lt_tensor grad;
     lt_tensor state[LT_STATES]; /* the optimizer's, as its kind names them; data NULL: this parameter has none */
     void *average;              /* of its weights; while that stands in their place, the weights (average.c); NULL: none */
+    void *start;                /* where its weights began (anchor.c); NULL: nothing asks */
     int depth;                  /* 0: embeddings; l + 1: block l; more: what follows the blocks */
     bool hidden;                /* the weight of a linear in a block */
     bool decays;                /* it is no bias and no norm, or all do */
@@ -185,6 +186,9 @@ bool lt_average_begin(lt_ctx *cx, lt_run *r);
 bool lt_averages(const lt_run *r); /* whether there are any */
 bool lt_average_show(lt_ctx *cx, lt_run *r); /* they take the place of the trained ones … */
 void lt_average_hide(lt_run *r);             /* … until here */
+/* anchor.c: weights are pulled back to where the run began. */
+bool lt_anchor_begin(lt_ctx *cx, lt_run *r);
+bool lt_anchor_pull(lt_ctx *cx, lt_run *r); /* adds its gradient */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
