@@ -74,6 +74,7 @@ for l in cls "cls,attention,hidden --clean-inputs"; do
     check "$l: but later" [ "$(weights "$T/out")" != "$(weights "$T/dry")" ]
 done
 is "$(weights "$M")" "$before" "the teacher stays as it is"
+like "$(lathe info "$T/dry" --distance "$M" --json)" '"distance":0*[.0]*[1-9].*"compared":2[0-9]{4}\}' "a distance is measured past the head that one has"
 first_loss() { lathe distill "$M" "$T/dry" --data "$T/rows.txt" --dropout 0 --steps 1 --quiet --log "$T/log" -o "$T/out" "$@" >/dev/null && grep -o '"loss":[^,]*' "$T/log"; }
 masked=$(first_loss --losses values,objective=0 --objective mlm)
 clean=$(first_loss --losses values,objective=0 --objective mlm --clean-inputs)
