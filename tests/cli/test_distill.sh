@@ -74,6 +74,9 @@ for l in cls "cls,attention,hidden --clean-inputs"; do
     check "$l: but later" [ "$(weights "$T/out")" != "$(weights "$T/dry")" ]
 done
 is "$(weights "$M")" "$before" "the teacher stays as it is"
+lathe distill "$M" "$M" "${common[@]}" --dropout 0.1 --losses cls -o "$T/kept" >/dev/null
+lathe distill "$M" "$M" "${common[@]}" --dropout 0.1 --losses cls --activation-checkpointing -o "$T/again" >/dev/null
+is "$(weights "$T/again")" "$(weights "$T/kept")" "blocks that are computed again, in both passes: the same weights"
 like "$(lathe info "$T/dry" --distance "$M" --json)" '"distance":0*[.0]*[1-9].*"compared":2[0-9]{4}\}' "a distance is measured past the head that one has"
 first_loss() { lathe distill "$M" "$T/dry" --data "$T/rows.txt" --dropout 0 --steps 1 --quiet --log "$T/log" -o "$T/out" "$@" >/dev/null && grep -o '"loss":[^,]*' "$T/log"; }
 masked=$(first_loss --losses values,objective=0 --objective mlm)
@@ -90,6 +93,10 @@ run lathe distill "$T/teacher" "$S" --init random --losses logits --temperature 
 is "$rc:$err" "0:" "logits"
 check "logits: the loss falls" losses_fall "$T/log"
 like "$(grep -o '"id2label": {[^}]*}' "$T/copy/config.json")" '"0": "down", "1": "up"' "the student has the teacher's labels"
+for clean in "" --clean-inputs; do
+    lathe distill "$T/teacher" "$S" --init random --losses logits --objective classify $clean --data "$T/labelled.jsonl" --dropout 0 --steps 1 --log "$T/log$clean" -o "$T/copy" --quiet >/dev/null
+done
+check "an objective that masks nothing: clean inputs are the same" awk -F'[:,]' '{ x[NR] = $4 } END { d = x[1] - x[2]; exit !(NR == 2 && d * d < 1e-12) }' "$T/log" "$T/log--clean-inputs"
 run lathe distill "$T/teacher" "$S" --init random --losses logits=0.9,objective=0.1 --objective classify --data "$T/labelled.jsonl" --valid "$T/labelled.jsonl" --steps 4 --log "$T/log" -o "$T/both" --quiet
 is "$rc:$err" "0:" "logits beside labels"
 like "$(tail -1 "$T/log")" '"valid":\{"loss":[0-9.e-]+,"accuracy":' "with validation"
