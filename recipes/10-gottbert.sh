@@ -42,8 +42,6 @@ tagged() {
 tagged "$ner/NER-de-test.tsv" >"$WORK/ner.train.jsonl"
 tagged "$ner/NER-de-dev.tsv" >"$WORK/ner.test.jsonl"
 
-# texts WORDS < lines: cut into lines of so many words at most, so that no text is longer than the model
-texts() { awk -v most="$1" '{ for (i = 1; i <= NF; i++) printf "%s%s", $i, i == NF || i % most == 0 ? "\n" : " " }'; }
 words=$((longest * 5 / 8))
 {
     tail -n +2 "$WORK/gnad.train.tsv" | cut -f2

@@ -79,17 +79,24 @@ table() {
 # verdict WORDS: the last line: holds, does not show here, broken
 verdict() { echo "verdict: $1"; }
 
-# bert LAYERS HIDDEN HEADS POSITIONS VOCAB_FILE DIR: the config and the tokenizer of a BERT that has no weights
-bert() {
-    mkdir -p "$6"
-    cp "$5" "$6/vocab.txt"
+# texts WORDS < lines: cut into lines of so many words at most, so that no text is longer than the model
+texts() { awk -v most="$1" '{ for (i = 1; i <= NF; i++) printf "%s%s", $i, i == NF || i % most == 0 ? "\n" : " " }'; }
+
+# bert_config LAYERS HIDDEN HEADS POSITIONS VOCAB DIR: the config of a BERT that has no weights
+bert_config() {
     cat >"$6/config.json" <<END
 {
-  "model_type": "bert", "architectures": ["BertForMaskedLM"], "vocab_size": $(wc -l <"$5"), "hidden_size": $2, "num_hidden_layers": $1,
+  "model_type": "bert", "architectures": ["BertForMaskedLM"], "vocab_size": $5, "hidden_size": $2, "num_hidden_layers": $1,
   "num_attention_heads": $3, "intermediate_size": $((4 * $2)), "max_position_embeddings": $4, "type_vocab_size": 2, "hidden_act": "gelu",
   "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02, "layer_norm_eps": 1e-12, "pad_token_id": 0
 }
 END
+}
+# bert LAYERS HIDDEN HEADS POSITIONS VOCAB_FILE DIR: that, and a tokenizer over such a vocabulary
+bert() {
+    mkdir -p "$6"
+    cp "$5" "$6/vocab.txt"
+    bert_config "$1" "$2" "$3" "$4" "$(wc -l <"$5")" "$6"
     echo '{"tokenizer_class": "BertTokenizer", "do_lower_case": false, "strip_accents": false}' >"$6/tokenizer_config.json"
 }
 

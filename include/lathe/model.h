@@ -82,6 +82,11 @@ typedef struct lt_model_info {
 const lt_model_info *lt_model_about(const lt_model *m);
 /* What `path` holds, also where it cannot run: refusals stand in `unsupported`. Scoped; NULL only where nothing can be read. */
 const lt_model_info *lt_model_inspect(lt_ctx *cx, const char *path);
+typedef struct lt_distance { /* between the weights of two models, over the tensors that both have */
+    double apart, norm;      /* of the difference; of the weights of the model that it is measured from */
+    int64_t parameters;      /* compared */
+} lt_distance;
+bool lt_model_distance(lt_ctx *cx, const char *model, const char *from, lt_distance *d);
 const lt_tokenizer *lt_model_tokenizer(const lt_model *m); /* NULL: none */
 /* A prompt of config_sentence_transformers.json by name; NULL when there is none of that name. */
 const char *lt_model_prompt(const lt_model *m, const char *name);

@@ -68,6 +68,7 @@ typedef struct lt_train_options {
     const char *losses;         /* … and which: "attention,values=0.5,objective=0.1" */
     double temperature;         /* of logits */
     int relation_heads;         /* of values, queries and keys; 0: as many as the models have */
+    bool clean_inputs;          /* every loss of distillation sees texts as they were read, not as the objective masked them */
     /* Details of updates in which published pipelines differ; those of one optimizer stand behind its name. */
     const char *const *group;   /* "REGEX:lr=0.1,decay=0,frozen=100" each */
     int groups;
@@ -79,6 +80,7 @@ typedef struct lt_train_options {
     bool decay_from_start;      /* schedules count from step 0, not from the end of the warm-up */
     int warmup_from;            /* 0: its first rate is 0; 1: lr / N */
     double lr_end, power;       /* where schedules end; of the polynomial one */
+    double anchor;              /* this times half the squared distance from the first weights is a penalty; 0: none */
     const char *log;            /* a file of JSON lines; NULL: none */
     bool resume;
     const char *metric;         /* which decides what the best validation is, for patience and keep_best; NULL: "loss" */

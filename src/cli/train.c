@@ -138,6 +138,7 @@ static bool update_details(lt_cli *cli, lt_train_options *o)
     o->warmup_from = (int)lt_arg_int(a, "warmup-from");
     o->lr_end = lt_arg_num(a, "lr-end");
     o->power = lt_arg_num(a, "power");
+    o->anchor = lt_arg_num(a, "anchor");
     return all_groups(cli, o);
 }
 
@@ -156,7 +157,8 @@ static bool run_with(lt_cli *cli, bool taught)
         o.losses = lt_arg_text(a, "losses");
         o.temperature = lt_arg_num(a, "temperature");
         o.relation_heads = (int)lt_arg_int(a, "relation-heads");
-        if (!o.losses) return lt_usage(cli, "--losses is expected: of logits, hidden, attention, values, queries, keys");
+        o.clean_inputs = lt_arg_flag(a, "clean-inputs");
+        if (!o.losses) return lt_usage(cli, "--losses is expected: of logits, hidden, attention, values, queries, keys, cls");
     }
     if (!objective) return lt_usage(cli, "--objective is expected");
     if (!o.n_data) return lt_usage(cli, "--data FILE is expected");
@@ -302,7 +304,9 @@ static bool run_taught(lt_cli *cli) { return run_with(cli, true); }
     {"decay-from", 0, LT_OPT_CHOICE, NULL, "where schedules begin to fall: behind the warm-up, or at the start, as BERT's", "warmup", "warmup|start"}, \
     {"warmup-from", 0, LT_OPT_INT, "N", "the first rate of a warm-up: 0: zero; 1: lr / steps, as in fairseq and timm", "0", NULL, 0, 1}, \
     {"lr-end", 0, LT_OPT_NUM, "X", "rate that schedules go down to", "0", NULL, 0, 1e6}, \
-    {"power", 0, LT_OPT_NUM, "X", "of the polynomial schedule", "1", NULL, 0, 100}
+    {"power", 0, LT_OPT_NUM, "X", "of the polynomial schedule", "1", NULL, 0, 100}, \
+    {"anchor", 0, LT_OPT_NUM, "X", "L2-SP: pull weights back to where they began: X/2 times their squared distance from there is a penalty, of which the logged " \
+     "loss does not tell", "0", NULL, 0, 1e6}
 
 #define RUN_OPTIONS \
     {"valid", 0, LT_OPT_FILE, "FILE", "rows to validate with, every --every steps and at the end"}, \
@@ -326,10 +330,11 @@ static const lt_opt options[] = {
 };
 
 static const lt_opt taught_options[] = {
-    {"losses", 0, LT_OPT_TEXT, "LIST", "of logits, hidden, attention, values, queries, keys, each with =WEIGHT behind it or 1; objective=WEIGHT"},
+    {"losses", 0, LT_OPT_TEXT, "LIST", "of logits, hidden, attention, values, queries, keys, cls, each with =WEIGHT behind it or 1; objective=WEIGHT"},
     {"objective", 0, LT_OPT_TEXT, "NAME", "what is learned beside: as of train; none: texts need no labels", "none"},
     {"temperature", 0, LT_OPT_NUM, "T", "softens logits of both", "1", NULL, 1e-3, 1e3},
     {"relation-heads", 0, LT_OPT_INT, "N", "parts that values, queries and keys are cut into; 0: heads", "0", NULL, 0, 1e4},
+    {"clean-inputs", 0, LT_OPT_FLAG, NULL, "all losses compare what both make of texts as they are, not as --objective has masked them; cls always does"},
     DATA_OPTIONS,
     UPDATE_OPTIONS,
     RUN_OPTIONS,
@@ -374,11 +379,14 @@ const lt_verb lt_verb_distill = {
     .about = "Trains STUDENT on what TEACHER makes of the same texts, and writes the model directory OUT (-o). Both read the same tokens; the student may be "
              "of any depth and width. --losses says what is compared: attention and values are MiniLM's, of the last blocks; queries and keys its second "
              "version's; hidden compares hidden states of all blocks, through a learned matrix where widths differ; logits what the heads say, in which case the "
-             "student gets a head like the teacher's. Each is a mean over the tokens of a text, then over texts.\n"
-             "With --objective the student learns from labels too. All else is as in train. A teacher assistant is two runs: teacher to assistant, assistant to "
+             "student gets a head like the teacher's. Each is a mean over the tokens of a text, then over texts. cls is the squared distance between the two first "
+             "tokens' last hidden states, a mean over texts.\n"
+             "With --objective the student learns from labels too. What it masks is masked for the teacher as well, except with --clean-inputs and for cls: those "
+             "compare in a second pass over the texts as they are, whose gradient is added before the update. All else is as in train. A teacher assistant is two runs: teacher to assistant, assistant to "
              "student.",
     .examples = "lathe distill bert small --init random --losses attention,values --data corpus.txt --steps 10000 --lr 5e-4 --warmup 400 --schedule linear -o mini\n"
-                "lathe distill sst2 small --losses logits=0.9,objective=0.1 --temperature 2 --objective classify --data train.tsv --epochs 3 -o small-sst2",
+                "lathe distill sst2 small --losses logits=0.9,objective=0.1 --temperature 2 --objective classify --data train.tsv --epochs 3 -o small-sst2\n"
+                "lathe distill further start --losses cls --objective mlm --data texts.txt --steps 2000 --lr 1.5e-4 --schedule linear -o self",
     .least = 2,
     .most = -1,
     .traits = LT_VERB_ROWS | LT_VERB_FOLDER | LT_VERB_LINES,

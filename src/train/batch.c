@@ -21,6 +21,12 @@ bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_
         which[i] = example[i];
     }
     *b = (lt_minibatch){.batch = {.seqs = s, .ids = ids, .types = types}, .labels = labels, .example = which, .examples = n, .epoch = epoch};
+    if (lt_distills(r, true)) {
+        int32_t *clean = lt_alloc_array(cx, tokens, sizeof *clean);
+        if (!clean) return false;
+        b->clean = b->batch;
+        b->clean.ids = memcpy(clean, ids, (size_t)tokens * sizeof *ids);
+    }
     return r->objective->target(cx, r, e, b);
 }
 

@@ -52,7 +52,7 @@ static lt_stored as_stored(const char *name, const lt_tensor *t, const void *dat
 }
 
 /* Calls fn for all that a checkpoint holds of a parameter beside the model's weights: the optimizer's states; the trained weights where those of the model
- * are an average of them; and the value of what is learned but does not belong to the model. */
+ * are an average of them; where they began, if something pulls them there; and the value of what is learned but does not belong to the model. */
 typedef struct keeping keeping;
 typedef bool keep_fn(lt_ctx *cx, keeping *k, const char *name, const lt_tensor *t, void *data);
 struct keeping {
@@ -71,6 +71,7 @@ static bool each_kept(lt_ctx *cx, const lt_run *r, keep_fn *fn, keeping *k)
         for (int j = 0; j < LT_STATES; j++)
             if (t->state[j].data && !fn(cx, k, lt_sprintf(cx, "%s.%s", r->optimizer->state[j], t->param->name), &t->state[j], t->state[j].data)) return false;
         if (t->param == r->extra && !fn(cx, k, t->param->name, value, value->data)) return false;
+        if (t->start && !fn(cx, k, lt_sprintf(cx, "start.%s", t->param->name), value, t->start)) return false;
         if (!lt_averages(r)) continue;
         if (k->reads) memcpy(t->average, value->data, (size_t)t->count * r->kn->elem); /* the model was read: it has the average */
         if (!fn(cx, k, lt_sprintf(cx, "trained.%s", t->param->name), value, k->reads ? value->data : t->average)) return false;
@@ -86,7 +87,7 @@ static bool keep_one(lt_ctx *cx, keeping *k, const char *name, const lt_tensor *
 
 static bool write_states(lt_ctx *cx, const lt_run *r, const char *folder)
 {
-    keeping k = {.list = lt_alloc_array(cx, (int64_t)r->params * (LT_STATES + 1) + 1, sizeof *k.list)};
+    keeping k = {.list = lt_alloc_array(cx, (int64_t)r->params * (LT_STATES + 2) + 1, sizeof *k.list)};
     const char *path = lt_path_join(cx, folder, moments_file);
     return k.list && path && each_kept(cx, r, keep_one, &k) && lt_safetensors_write(cx, path, k.list, k.n, NULL);
 }

@@ -104,6 +104,7 @@ bool lt_details_find(lt_ctx *cx, lt_run *r)
            lt_fail_if(cx, !r->clip_tensors && !r->clip_workers && strcmp(by, "global") != 0, LT_ERR_USAGE, "clip-by \"%s\": global, tensor or worker is expected", by) &&
            lt_fail_if(cx, over < 0, LT_ERR_USAGE, "loss-mean \"%s\": step, batch, sequence or none is expected", mean) &&
            lt_fail_if(cx, !(o->ema >= 0 && o->ema < 1), LT_ERR_USAGE, "ema %g: from 0 to less than 1 is expected", o->ema) &&
+           lt_fail_if(cx, !(o->anchor >= 0 && o->anchor <= 1e6), LT_ERR_USAGE, "anchor %g: from 0 to 1e6 is expected", o->anchor) &&
            lt_fail_if(cx, !(o->layer_decay > 0 && o->layer_decay <= 1), LT_ERR_USAGE, "layer-decay %g: more than 0, and 1 at most, is expected",
                       o->layer_decay) &&
            (!r->optimizer->fits || r->optimizer->fits(cx, r));

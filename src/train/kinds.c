@@ -10,13 +10,14 @@ static const lt_optimizer_kind *const optimizers[] = {&lt_optimizer_adamw, &lt_o
                                                      &lt_optimizer_adafactor, &lt_optimizer_muon, &lt_optimizer_schedule_free};
 static const lt_schedule_kind *const schedules[] = {&lt_schedule_constant, &lt_schedule_linear, &lt_schedule_cosine, &lt_schedule_inverse_sqrt, &lt_schedule_wsd,
                                                    &lt_schedule_polynomial};
-static const lt_distill_kind *const distills[] = {&lt_distill_logits, &lt_distill_hidden, &lt_distill_attention, &lt_distill_values, &lt_distill_queries, &lt_distill_keys};
+static const lt_distill_kind *const distills[] = {&lt_distill_logits, &lt_distill_hidden, &lt_distill_attention, &lt_distill_values, &lt_distill_queries, &lt_distill_keys,
+                                                 &lt_distill_cls};
 static const lt_kind *const all[] = {
     &lt_objective_labels.is,  &lt_objective_mlm.is,    &lt_objective_classify.is, &lt_objective_regress.is,     &lt_objective_tag.is, &lt_objective_none.is,
     &lt_objective_nsp.is, &lt_objective_sop.is, &lt_objective_mlm_nsp.is, &lt_objective_mlm_sop.is,
     &lt_objective_span.is, &lt_objective_contrastive.is,
     &lt_optimizer_adamw.is,   &lt_optimizer_sgd.is,    &lt_optimizer_lion.is,     &lt_optimizer_lamb.is,        &lt_schedule_constant.is,
-    &lt_distill_logits.is, &lt_distill_hidden.is, &lt_distill_attention.is, &lt_distill_values.is, &lt_distill_queries.is, &lt_distill_keys.is,
+    &lt_distill_logits.is, &lt_distill_hidden.is, &lt_distill_attention.is, &lt_distill_values.is, &lt_distill_queries.is, &lt_distill_keys.is, &lt_distill_cls.is,
     &lt_schedule_linear.is,   &lt_schedule_cosine.is,  &lt_schedule_inverse_sqrt.is, &lt_schedule_wsd.is,
     &lt_optimizer_adafactor.is, &lt_optimizer_muon.is, &lt_optimizer_schedule_free.is, &lt_schedule_polynomial.is,
 };

@@ -206,7 +206,8 @@ static bool prepare(lt_ctx *cx, lt_run *r, char **from, bool *finished)
     if (*finished || !lt_ok(cx)) return lt_ok(cx);
     const lt_model_info *about = lt_model_inspect(cx, o->model);
     r->place.best = INFINITY;
-    return (!o->teacher || lt_distill_open(cx, r)) && about && read_data(cx, r, about) && lt_metric_choose(cx, r) && open_model(cx, r, *from) && count_steps(cx, r) &&
+    return (!o->teacher || lt_distill_open(cx, r)) &&
+           lt_fail_if(cx, r->dist->size > 1 && lt_distills(r, true), LT_ERR_UNSUPPORTED, "dist: losses on clean inputs are learned in one process") && about && read_data(cx, r, about) && lt_metric_choose(cx, r) && open_model(cx, r, *from) && count_steps(cx, r) &&
            (!*from || lt_checkpoint_load(cx, r, *from));
 }
 

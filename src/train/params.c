@@ -64,7 +64,7 @@ bool lt_params_gather(lt_ctx *cx, lt_run *r)
     for (int i = 0; i < r->params; i++)
         if (!make_states(cx, r, &r->param[i])) return false;
     lt_params_wake(r); /* the array has stopped moving */
-    return lt_average_begin(cx, r);
+    return lt_average_begin(cx, r) && lt_anchor_begin(cx, r);
 }
 
 void lt_params_wake(lt_run *r)
@@ -81,6 +81,7 @@ void lt_params_free(lt_run *r)
         r->param[i].param->value.grad = NULL;
         lt_free(r->param[i].grad.data);
         lt_free(r->param[i].average);
+        lt_free(r->param[i].start);
         for (int k = 0; k < LT_STATES; k++) lt_free(r->param[i].state[k].data);
     }
     lt_free(r->param);

@@ -12,6 +12,18 @@ static void clear(const lt_run *r, lt_trained *t)
     t->grad.reached = false;
 }
 
+/* Of what distillation makes of the inputs as they were read. */
+static bool clean_gradients(lt_ctx *cx, lt_run *r, const lt_minibatch *b, double by_sequences, lt_train_step *s)
+{
+    lt_scope scope = lt_open(cx, NULL);
+    lt_tensor *loss = lt_clean_loss(cx, r, b, by_sequences);
+    const bool good = loss && lt_backward(cx, loss, NULL);
+    if (good) s->loss += lt_number(loss);
+    lt_tape_end(cx);
+    lt_end(cx, scope);
+    return good;
+}
+
 typedef struct batches { /* of one step, scoped */
     lt_minibatch *whole, *mine; /* mine: this worker's part; all, where it is alone */
     double *by_counted, *by_sequences; /* what their losses are multiplied by */
@@ -42,7 +54,7 @@ static bool take_batches(lt_ctx *cx, lt_run *r, batches *b, lt_train_step *s)
     return true;
 }
 
-static bool has_loss(const lt_run *r, const lt_minibatch *b) { return b->batch.seqs->n > 0 && (b->counted > 0 || r->distill || r->objective->also); }
+static bool has_loss(const lt_run *r, const lt_minibatch *b) { return b->batch.seqs->n > 0 && (b->counted > 0 || lt_distills(r, false) || r->objective->also); }
 
 static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
 {
@@ -57,11 +69,16 @@ static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
         }
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b->mine[i], b->by_counted[i], b->by_sequences[i]);
-        if (loss && i == last && !r->clip_workers) lt_reduce_watch(cx, r);
+        if (loss && i == last && !r->clip_workers && !lt_distills(r, true)) lt_reduce_watch(cx, r);
         const bool good = loss && lt_backward(cx, loss, NULL);
         if (good) s->loss += lt_number(loss);
         lt_tape_end(cx);
         if (!good) return false;
+    }
+    /* Behind all others, so that dropout in those is what it is without these. */
+    for (int i = 0; i < b->n && lt_distills(r, true); i++) {
+        lt_dropout_batch(cx, b->n + i);
+        if (!clean_gradients(cx, r, &b->mine[i], b->by_sequences[i], s)) return false;
     }
     return true;
 }
@@ -96,7 +113,7 @@ static bool update(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
 {
     bool finite;
     double norm;
-    if (!lt_gradient_norms(cx, r, &norm)) return false;
+    if (!lt_anchor_pull(cx, r) || !lt_gradient_norms(cx, r, &norm)) return false;
     if (!r->clip_workers) s->grad_norm = norm;
     if (!isfinite(s->loss)) return lt_blame_not_finite(cx, r, "loss", b->whole, b->n);
     if (!isfinite(s->grad_norm)) return lt_blame_not_finite(cx, r, "gradient", b->whole, b->n);

@@ -63,6 +63,7 @@ typedef struct lt_minibatch { /* scoped */
     /* Of a part of a larger batch: numbers there of its tokens, and of the rows that the head sees; NULL: this is all of it. */
     const uint32_t *token_row, *output_row;
     int64_t outputs;
+    lt_batch clean;          /* the same texts as they were read, before the objective masked them; ids NULL: nobody asks */
 } lt_minibatch;
 
 /* ---- the slots ---- */
@@ -118,6 +119,7 @@ typedef struct lt_trained { /* one parameter */
     lt_tensor grad;
     lt_tensor state[LT_STATES]; /* the optimizer's, as its kind names them; data NULL: this parameter has none */
     void *average;              /* of its weights; while that stands in their place, the weights (average.c); NULL: none */
+    void *start;                /* where its weights began (anchor.c); NULL: nothing asks */
     int depth;                  /* 0: embeddings; l + 1: block l; more: what follows the blocks */
     bool hidden;                /* the weight of a linear in a block */
     bool decays;                /* it is no bias and no norm, or all do */
@@ -295,6 +297,9 @@ bool lt_average_begin(lt_ctx *cx, lt_run *r);
 bool lt_averages(const lt_run *r); /* whether there are any */
 bool lt_average_show(lt_ctx *cx, lt_run *r); /* they take the place of the trained ones … */
 void lt_average_hide(lt_ctx *cx, lt_run *r); /* … until here */
+/* anchor.c: weights are pulled back to where the run began. */
+bool lt_anchor_begin(lt_ctx *cx, lt_run *r);
+bool lt_anchor_pull(lt_ctx *cx, lt_run *r); /* adds its gradient */
 /* step.c */
 bool lt_take_step(lt_ctx *cx, lt_run *r, lt_train_step *s); /* fills s; moves r->place */
 double lt_number(const lt_tensor *t);                       /* of a tensor of one element */
@@ -322,8 +327,12 @@ bool lt_distill_open(lt_ctx *cx, lt_run *r); /* the teacher, and which losses */
 bool lt_distill_fit(lt_ctx *cx, lt_run *r);  /* the student is open: whether it fits */
 const lt_model_info *lt_distill_head(const lt_run *r); /* the model whose head the student has to have; NULL: none */
 void lt_distill_close(lt_distill *d);
-/* The loss of a batch, scoped: the objective's, its sum times by_counted, and those of distillation, their sum over sequences times by_sequences. */
+bool lt_distills(const lt_run *r, bool clean); /* whether a loss sees inputs as they were read, or (not clean) as the objective made them */
+/* The loss of a batch, scoped: the objective's, its sum times by_counted, and those of distillation on the objective's inputs, their sum over sequences
+ * times by_sequences. */
 lt_tensor *lt_batch_loss(lt_ctx *cx, const lt_run *r, const lt_examples *e, const lt_minibatch *b, double by_counted, double by_sequences);
+/* … and that of the losses that see clean inputs, in a pass of its own over both models: no tape records before it, one does behind it. */
+lt_tensor *lt_clean_loss(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, double by_sequences);
 /* log.c */
 typedef struct lt_log lt_log;
 lt_log *lt_log_open(lt_ctx *cx, const char *path, bool go_on, int64_t step); /* keeps the lines up to that step; path NULL: a log of nothing */

@@ -27,16 +27,19 @@ bool lt_metric_choose(lt_ctx *cx, lt_run *r)
 /* The summed loss of a batch, and its judgement. */
 static bool look(lt_ctx *cx, lt_run *r, lt_judge *j, const lt_minibatch *b, double by_sequences, double *loss)
 {
-    lt_tensor *hidden = NULL, *sum = NULL;
+    lt_tensor *hidden = NULL, *sum = NULL, *clean = NULL;
     if (r->o->cache_batch) return lt_cached_batch(cx, r, b, 1, false, loss);
     if (r->distill || r->objective->also) {
-        if (!r->distill || lt_tape_begin(cx)) sum = lt_batch_loss(cx, r, &r->valid, b, 1, by_sequences);
+        const bool here = b->counted || lt_distills(r, false) || r->objective->also;
+        if (here && (!r->distill || lt_tape_begin(cx))) sum = lt_batch_loss(cx, r, &r->valid, b, 1, by_sequences);
         if (sum) *loss += lt_number(sum);
+        lt_tape_end(cx);
+        if (lt_distills(r, true) && lt_ok(cx) && (clean = lt_clean_loss(cx, r, b, by_sequences))) *loss += lt_number(clean);
         lt_tape_end(cx);
     } else if ((hidden = lt_model_hidden(cx, r->model, &b->batch)) && (sum = r->objective->loss(cx, r, &r->valid, b, hidden, 1))) {
         *loss += lt_number(sum);
     }
-    if (!sum || r->objective->judged == LT_JUDGED_NOT || !b->counted) return sum != NULL;
+    if (!sum || r->objective->judged == LT_JUDGED_NOT || !b->counted) return sum || clean;
     return lt_judge_batch(cx, r, j, b, hidden ? hidden : lt_model_hidden(cx, r->model, &b->batch));
 }
 

@@ -17,6 +17,12 @@ is "$(grep -oE '"[a-z_]+":' <<<"$out" | tr -d '":\n')" \
     "familyparametersbytesdtypelayershiddenheadsvocabmax_tokensheadpoolingtokenizerunsupported" "info: its keys, in this order"
 like "$out" '"family":"bert".*"dtype":"f32","layers":2,"hidden":32,"heads":4,"vocab":200,"max_tokens":64,"head":"none"' "info: values"
 like "$(lathe info "$M" | tr '\t' ' ')" "hidden 32" "info: in a pipe tabs, not JSON"
+is "$(lathe info "$M" --distance "$M" --json | grep -oE '"(distance|compared)":[^,}]*')" '"distance":0
+"compared":26720' "info --distance: none from itself"
+run lathe info "$M" --distance "$ROOT/tests/fixtures/models/distilbert-tiny"
+like "$rc $err" "^1 .*no tensor has the name" "info --distance: nothing to compare"
+run lathe info "$M" --distance "$T/nowhere"
+like "$rc $err" "^1 .*nowhere" "info --distance: no such model"
 
 # ---- tokenize ----
 run lathe tokenize "$M" "$T/lines.txt"

@@ -21,6 +21,7 @@ cases='adafactor|--optimizer adafactor:beta1=0.9
 muon|--optimizer muon --lr 0.02 --layer-decay 0.8
 schedule_free|--optimizer schedule_free --lr 3e-3 --warmup 5
 lamb|--optimizer lamb:correct=no --lr 1e-2 --clip-by tensor --clip 0.1 --loss-mean sequence --accumulate 2
+anchor|--anchor 0.1 --lr 3e-3 --weight-decay 0
 ema|--ema 0.9 --lr 3e-3 --group embeddings:lr=0.5,frozen=5 --decay-all
 groups, schedule_free|--optimizer schedule_free --lr 3e-3 --group layer.1:frozen=6,decay=0'
 while IFS='|' read -r name options; do
@@ -58,6 +59,15 @@ done
 train --steps 12 --lr 3e-3 --dropout 0 --log "$T/plain" -o "$T/out3"
 check "the average is another model" [ "$(valid "$T/plain")" != "$(valid "$T/log")" ]
 
+# An anchor holds, and the more the heavier it is.
+distance() { lathe info "$T/$1" --distance "$T/first" --json | sed 's/.*"distance":\([^,}]*\).*/\1/'; }
+train --steps 1 --lr 0 -o "$T/first"
+for x in 0 0.01 1; do train --steps 12 --lr 3e-3 --weight-decay 0 --anchor $x --log "$T/anchor.log" -o "$T/anchor-$x"; done
+check "anchors hold: $(distance anchor-0), $(distance anchor-0.01), $(distance anchor-1)" \
+    awk "BEGIN { exit !($(distance anchor-1) < $(distance anchor-0.01) && $(distance anchor-0.01) < $(distance anchor-0)) }"
+train --steps 12 --lr 3e-3 --weight-decay 0 -o "$T/loose"
+is "$(weights "$T/anchor-0")" "$(weights "$T/loose")" "an anchor of no weight is none"
+
 # What is learned beside the model (a projection between widths) is averaged and kept too.
 mkdir "$T/small"
 sed 's/"hidden_size": 32/"hidden_size": 16/' "$T/model/config.json" >"$T/small/config.json"
@@ -80,6 +90,8 @@ again --optimizer lion
 like "$rc $err" "^2 .*checkpoint-4.*begun with optimizer adamw, not lion" "resumed with another optimizer"
 again --ema 0.9
 like "$rc $err" "^2 .*begun without ema" "resumed with an average that was not kept"
+again --anchor 0.1
+like "$rc $err" '^1 .*tensor "start\..* is absent' "resumed with an anchor that was not kept"
 again --freeze layer.0
 like "$rc $err" "^1 .*optimizer.safetensors: .* tensors, .* are expected" "resumed with fewer parameters"
 sed -i 's/"optimizer":"adamw"/"optimizer":"muon"/' "$T"/out/checkpoint-4/trainer_state.json
@@ -99,6 +111,7 @@ bad "a setting that is none" 'optimizer adamw: "nesterov" is none of its setting
 bad "a setting's value" "correct=perhaps: one of no\|yes" --optimizer adamw:correct=perhaps
 bad "a rate for who has its own" "adafactor makes its own rate" --optimizer adafactor --lr 1
 bad "a schedule for who has none" 'schedule_free takes no schedule but constant, not "linear"' --optimizer schedule_free --schedule linear
+bad "an anchor that pushes" "--anchor: expected a number from 0" --anchor -1
 bad "two averages" "schedule_free averages weights itself" --optimizer schedule_free --ema 0.9
 bad "clipping by workers" "clip-by worker: this run has no workers" --clip-by worker
 bad "a group without settings" "group: x: no settings" --group x

@@ -250,6 +250,7 @@ def run_torch(model, rows, case, steps):
     task, h = case["task"], {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "momentum": 0.9, **own.get(case["update"], {}), **case.get("h", {})}
     params = [(name, p, {}, role(case, name, p)) for name, p in model.named_parameters()]
     average = {name: p.detach().clone() for name, p, _, _ in params}
+    start = {name: p.detach().clone() for name, p, _, _ in params}
     model.train()
     log, at = [], 0
     for step in range(steps):
@@ -265,6 +266,8 @@ def run_torch(model, rows, case, steps):
         for loss in losses_of(model, batches, case.get("mean", "step"), task):
             loss.backward()
             total += loss.item()
+        if case.get("anchor"):  # L2-SP, of parameters that the loss depends on; the loss that is logged is without it
+            sum(case["anchor"] / 2 * (p - start[name]).square().sum() for name, p, _, _ in params if p.grad is not None).backward()
         lr, moved = rate_of(case, step, steps), [x for x in params if x[1].grad is not None]
         norm = math.sqrt(sum(p.grad.square().sum().item() for _, p, _, _ in moved))
         if case["update"] is adafactor and h.get("rate") != "fixed":
@@ -287,7 +290,7 @@ def options_of(case):
            "--weight-decay", case["decay"], "--loss-mean", case.get("mean", "step"), "--clip-by", case.get("clip_by", "global")]
     if "adafactor" not in case["optimizer"] or "fixed" in case["optimizer"]:
         out += ["--lr", case["lr"]]
-    for key in ("schedule", "warmup", "decay_from", "warmup_from", "lr_end", "power", "layer_decay", "ema"):
+    for key in ("schedule", "warmup", "decay_from", "warmup_from", "lr_end", "power", "layer_decay", "ema", "anchor"):
         if key in case:
             out += ["--" + key.replace("_", "-"), case[key]]
     for key in ("beta1", "beta2", "eps", "momentum"):
@@ -355,6 +358,8 @@ def cases():
     yield of("schedule_free, warm-up", optimizer="schedule_free", update=schedule_free, lr=3e-3, warmup=8, h={"beta1": 0.95}, given=["beta1"])
     yield of("averaged weights", ema=0.9)
     yield of("averaged weights, slow", ema=0.999, optimizer="lamb", update=lamb, lr=1e-2)
+    yield of("anchored", anchor=0.5, decay=0)
+    yield of("anchored, sgd", anchor=0.2, optimizer="sgd", update=sgd, lr=0.05, clip=0)
     yield of("layer decay", layer_decay=0.6, task="classify")
     yield of("decay on all", decay_all=True)
     groups = [("bias|LayerNorm", {"lr": 0.1, "decay": 2}), ("embeddings", {"frozen": 7}), (r"layer\.1\.", {"lr": 0.5, "decay": 0, "frozen": 3})]

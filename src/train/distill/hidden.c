@@ -19,6 +19,7 @@ static lt_tensor *loss(lt_ctx *cx, const lt_distilled *x, double factor)
 
 const lt_distill_kind lt_distill_hidden = {
     .is = {"distillation", "hidden", "hidden states of the embedding and of every block, projected where widths differ", "Jiao et al. 2020, arXiv 1909.10351"},
+    .states = true,
     .projects = true,
     .loss = loss,
 };

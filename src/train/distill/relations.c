@@ -19,7 +19,7 @@ static lt_tensor *keys(lt_ctx *cx, const lt_distilled *x, double factor) { retur
 
 #define ONE "Wang et al. 2020, arXiv 2002.10957"
 #define TWO "Wang et al. 2021, arXiv 2012.15828"
-const lt_distill_kind lt_distill_attention = {.is = {"distillation", "attention", "the last block's attention probabilities", ONE}, .relates = true, .loss = attention},
-                      lt_distill_values = {.is = {"distillation", "values", "relations between the last block's values", ONE}, .relates = true, .loss = values},
-                      lt_distill_queries = {.is = {"distillation", "queries", "relations between the last block's queries", TWO}, .relates = true, .loss = queries},
-                      lt_distill_keys = {.is = {"distillation", "keys", "relations between the last block's keys", TWO}, .relates = true, .loss = keys};
+const lt_distill_kind lt_distill_attention = {.is = {"distillation", "attention", "the last block's attention probabilities", ONE}, .states = true, .relates = true, .loss = attention},
+                      lt_distill_values = {.is = {"distillation", "values", "relations between the last block's values", ONE}, .states = true, .relates = true, .loss = values},
+                      lt_distill_queries = {.is = {"distillation", "queries", "relations between the last block's queries", TWO}, .states = true, .relates = true, .loss = queries},
+                      lt_distill_keys = {.is = {"distillation", "keys", "relations between the last block's keys", TWO}, .states = true, .relates = true, .loss = keys};
