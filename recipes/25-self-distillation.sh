@@ -2,9 +2,9 @@
 # Self-distillation for further pre-training. A small BERT learns English by masked language modelling (theta0), is trained further on the sentences of
 # its later task (theta1), and is then trained further once more from theta0, with theta1 as the teacher of its first token's state on unmasked sentences
 # (theta2). Fine-tuned on 590 labelled sentences the three are compared, beside a student that starts where its teacher ended, and beside one that has a
-# teacher and no masks; the full version adds L2-SP, and further training for twice and four times as long. Of the quick version's two seeds and 268 test
-# sentences the accuracies are shown, but its verdict is on how far the weights move alone. This is the part of the paper on texts: that on
-# images needs models of images.
+# teacher and no masks; the full version adds L2-SP, and further training for twice and four times as long. The quick version
+# asks no more than that self-distillation is no worse and moves weights less; the full one asks for all that the paper claims. This is the part of the
+# paper on texts: that on images needs models of images.
 #
 # summary: further pre-training done again with itself as the teacher, against further pre-training and none, on sentences about arguments
 # source: Lee et al. 2023, "Self-distillation for further pre-training of transformers", arXiv 2210.02871
@@ -105,9 +105,9 @@ if ! is "$(last itself loss) == 0 && $first > 0.9 * log($vocab) && $first < 1.15
     verdict "broken"
 elif ! is "$two < $one"; then
     verdict "does not show here"
-elif quick; then # of two seeds the order is reported, the distances are demanded
+elif quick && is "$again >= $once"; then # of two seeds no margin can be asked for
     verdict "holds"
-elif is "$again >= $once + 0.5 && $once >= $plain && $kept >= 0.8 && $(accuracy at-theta1) < $again && $(accuracy no-masks) < $again &&
+elif ! quick && is "$again >= $once + 0.5 && $once >= $plain && $kept >= 0.8 && $(accuracy at-theta1) < $again && $(accuracy no-masks) < $again &&
         $(accuracy theta1x4) < $once && $again - $(accuracy theta2x4) < $once - $(accuracy theta1x4)"; then
     verdict "holds"
 else
