@@ -33,7 +33,7 @@ typedef struct lt_examples { /* in file order; in memory, or in a file that is w
     const char *const *file; /* what was read, by reference */
     int files;
     bool multi;  /* a sequence has a set of labels: its label is a place in … */
-    int32_t *sets; /* … this pool (sets.c) */
+    int32_t *sets; /* … this pool (data/sets.c) */
     int64_t set_n, set_room;
 } lt_examples;
 /* The tokens of the i-th, wherever they are; types and labels may be NULL, and are zeros where it has none. */
@@ -46,7 +46,7 @@ int lt_examples_label(lt_ctx *cx, lt_examples *e, const char *name, size_t size)
 bool lt_examples_sort_labels(lt_ctx *cx, lt_examples *e);
 bool lt_examples_renumber(lt_ctx *cx, lt_examples *e, const int32_t *now);
 void lt_examples_free(lt_examples *e);
-/* sets.c */
+/* data/sets.c */
 int32_t lt_examples_set(lt_ctx *cx, lt_examples *e, const int32_t *label, int32_t n); /* a new set's place; -1: an error */
 const int32_t *lt_set_of(const lt_examples *e, int64_t example, int32_t *n);
 bool lt_examples_make_multi(lt_ctx *cx, lt_examples *e); /* what has one label so far has a set of one */
@@ -235,7 +235,7 @@ struct lt_run {
     struct lt_reducer *reducer; /* NULL: it is alone */
 };
 
-/* read.c: all rows of files as examples. */
+/* data/read.c: all rows of files as examples. */
 bool lt_data_check(lt_ctx *cx, const lt_run *r); /* whether the options of what is read make sense for the objective, before anything is */
 bool lt_read_examples(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *files, int n);
 /* One row into e, or nothing; called by many threads at once, each with examples of its own. */
@@ -244,22 +244,22 @@ bool lt_read_rows(lt_ctx *cx, lt_run *r, lt_examples *e, const char *const *file
 /* Text, and its pair if there is one, or ids of a row as tokens; NULL: skipped or an error. */
 lt_encoding *lt_row_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
 lt_encoding *lt_text_tokens(lt_ctx *cx, lt_run *r, lt_examples *e, const char *text, size_t size, const char *pair, size_t pair_size); /* the same of a text */
-/* sentences.c: rows as sentences of documents: their tokens without special ones, and an example of no tokens behind each document. */
+/* data/sentences.c: rows as sentences of documents: their tokens without special ones, and an example of no tokens behind each document. */
 bool lt_reads_sentences(const lt_run *r);
 bool lt_sentence_read(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
 bool lt_sentences_join(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e); /* to blocks or pairs */
-bool lt_pairs_make(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e);     /* pairs.c */
-/* plan.c */
+bool lt_pairs_make(lt_ctx *cx, lt_run *r, const lt_examples *sentences, lt_examples *e);     /* data/pairs.c */
+/* data/plan.c */
 bool lt_plan_make(lt_ctx *cx, const lt_run *r, lt_plan *p, int64_t epoch); /* of the training set; nothing to do if it is that epoch's already */
 int64_t lt_plan_batch(const lt_plan *p, int64_t begin);                    /* the batch that begins at this place of the order */
 void lt_plan_free(lt_plan *p);
 int64_t lt_batch_end(const lt_run *r, const lt_examples *e, const int64_t *order, int64_t begin); /* where the batch that begins there ends */
-/* batch.c */
+/* data/batch.c */
 /* The batches of a step, from the place p, which moves on. */
 bool lt_next_batches(lt_ctx *cx, const lt_run *r, lt_plan *plan, lt_place *p, lt_minibatch *b, int n);
 bool lt_batch_of(lt_ctx *cx, const lt_run *r, const lt_examples *e, const int64_t *example, int32_t n, int64_t epoch, lt_minibatch *b);
 int64_t lt_batches_of_epoch(lt_ctx *cx, lt_run *r, int64_t epoch); /* -1: an error */
-/* exchange.c */
+/* data/exchange.c */
 int64_t lt_cost(const lt_run *r, int64_t n);      /* of a sequence of n tokens */
 int64_t lt_budget(const lt_run *r);               /* of a batch; 0: it is so many sequences */
 int64_t lt_budget_of(const lt_run *r, int64_t n); /* what a sequence takes of it */
@@ -268,7 +268,7 @@ typedef struct lt_share { /* examples of one batch */
 } lt_share;
 bool lt_exchange(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_share *share, int n); /* new lists, scoped, of the same examples */
 void lt_measure(const lt_run *r, const lt_minibatch *b, int n, lt_train_step *s);             /* how uneven the batches of a step are */
-/* supply.c */
+/* data/supply.c */
 typedef struct lt_supply lt_supply;
 typedef struct lt_supplied { /* the batches of a step, and where the run stands behind them */
     lt_minibatch *batch;

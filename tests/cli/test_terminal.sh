@@ -31,7 +31,7 @@ tty "embed model"
 like "$out" "arrays are not for the screen: -o FILE\.npy" "embed: explains that arrays are not for the screen"
 tty "forward model"
 like "$out" "arrays are not for the screen" "forward: the same"
-tty "train tests/fixtures/models/bert-tiny --objective mlm --data README.md --batch 2 --steps 4000 -o '$T/out'"
+cols=120 tty "train tests/fixtures/models/bert-tiny --objective mlm --data README.md --batch 2 --steps 4000 -o '$T/out'"
 like "$out" "training +[0-9]+ %  [0-9]+ steps  loss [0-9.]+  [0-9.]+ k?( )?tokens/s  [0-9]+ % of peak  [0-9:]+ (left|so far)" "train: loss, speed, share of the peak, time to go"
 like "$out" "4000 steps over [0-9]+ examples; loss [0-9.]+, [0-9]+ tokens/s" "train: the speed in the end"
 done_testing

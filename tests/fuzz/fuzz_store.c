@@ -1,6 +1,6 @@
 /* Fuzzes the reader of stored examples: bytes as a file whose checksums are made right, so that what they say is what gets looked at. Whatever it is, it is
  * refused or its examples are within bounds. For clang's -fsanitize=fuzzer. */
-#include "../../src/train/store.c"
+#include "../../src/train/data/store.c"
 
 #include <stdio.h>
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "train/store.h"
+#include "train/data/store.h"
 
 enum { VOCAB = 70000, EXAMPLES = 9000 };
 

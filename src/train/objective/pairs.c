@@ -1,5 +1,5 @@
 /* Whether two texts are neighbours: next sentence prediction (Devlin et al. 2019) and sentence order prediction (Lan et al. 2020), alone or beside masked
- * language modelling, which is BERT's and ALBERT's pre-training. The pairs are made in ../pairs.c; the head is BERT's, on the pooler. */
+ * language modelling, which is BERT's and ALBERT's pre-training. The pairs are made in ../data/pairs.c; the head is BERT's, on the pooler. */
 #include "train/objective/objective.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  * row came after the other, with any number of threads. What is too much for memory, or wanted again, goes to a file (store.c). */
 #include "train/dist/dist.h"
 #include "train/objective/mask.h"
-#include "train/store.h"
+#include "train/data/store.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* Examples: rows as tokens and targets, in memory or in a file (store.c), to be reached in any order. */
-#include "train/store.h"
+#include "train/data/store.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What a file of examples was made of, as 128 bits: the content of the files of rows and of the tokenizer, and every option that decides what a row
  * becomes. Another content has another name, so nothing stale is ever read. The hash is fast and has no other merit: it tells changes, not attacks. */
-#include "train/store.h"
+#include "train/data/store.h"
 
 #include <errno.h>
 #include <fcntl.h>

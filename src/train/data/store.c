@@ -1,7 +1,7 @@
 /* Examples in a file. A header; the examples' tokens one behind another, each in as few bytes as its numbers need, with a checksum; a table of where they
  * are, which is mapped; the names of labels. Tokens are read where they are wanted, so memory holds the table alone, whose pages the system may take
  * back. What the file says is checked before it is used: a file that is cut or damaged is made anew, one that is damaged meanwhile is an error. */
-#include "train/store.h"
+#include "train/data/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
