@@ -5,6 +5,7 @@
 
 static void put_number(lt_str *s, double x)
 {
+    if (!(fabs(x) < 1e12)) x = x < 0 ? -1e12 : 1e12; /* off any page */
     long long hundredths = llround(x * 100);
     if (hundredths < 0) lt_str_puts(s, "-");
     if (hundredths < 0) hundredths = -hundredths;
