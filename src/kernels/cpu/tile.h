@@ -65,7 +65,7 @@ LT_INLINE void tile_chains(const lt_word KIND, const int R, const int W, const i
 {
     enum { LINE = 16 }; /* floats of a cache line */
     const int step = (int)v_panel_step(KIND, HALVES * W * LT_LANES / 2);
-    const float *a = t->a, *b = t->b, *ahead = t->ahead;
+    const float *a = t->a, *b = t->b, *ahead = t->ahead ? t->ahead : b;
     const int64_t a_stride = t->a_stride, panel = t->panel_stride;
     for (int64_t i = k; i > 0; i--) {
         vf bv[LT_WIDEST];

@@ -294,7 +294,7 @@ static bool table_fits(const lt_store *c, const header *h)
 
 static bool take_names(lt_ctx *cx, lt_examples *e, const header *h)
 {
-    const char *p = (const char *)e->store->map + (size_t)h->n * sizeof(lt_example), *end = p + h->name_bytes;
+    const char *p = e->store->map ? (const char *)e->store->map + (size_t)h->n * sizeof(lt_example) : "", *end = p + h->name_bytes;
     const bool open = e->open;
     e->open = true;
     for (uint32_t i = 0; i < h->names && p < end; i++) {
