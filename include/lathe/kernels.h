@@ -222,6 +222,14 @@ static inline size_t lt_packed_bytes(const lt_kernels *kn, int64_t n, int64_t k)
     return (size_t)(lt_panels(kn, n) * kn->nr * k) * kn->elem;
 }
 
+/* Element i of an array of the table's type, as a double, and back. */
+static inline double lt_read(const lt_kernels *kn, const void *p, int64_t i) { return kn->elem == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
+static inline void lt_write(const lt_kernels *kn, void *p, int64_t i, double x)
+{
+    if (kn->elem == 8) ((double *)p)[i] = x;
+    else ((float *)p)[i] = (float)x;
+}
+
 /* Element conversions, any alignment of the source. */
 void lt_f16_to_f32(int64_t n, const void *x, float *y);
 void lt_bf16_to_f32(int64_t n, const void *x, float *y);

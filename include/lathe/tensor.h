@@ -33,6 +33,12 @@ typedef struct lt_tensor { /* belongs to the scope it was made in */
     lt_param *param;             /* a weight, shared by all threads: no op writes to it */
 } lt_tensor;
 
+/* Element i of floats or doubles, as a double. */
+static inline double lt_value_at(lt_dtype dtype, const void *data, int64_t i)
+{
+    return dtype == LT_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
 /* A ragged batch: rows offset[i] … offset[i+1]-1 are sequence i. Empty sequences are allowed and own no rows. */
 typedef struct lt_seqs {
     int32_t n, longest;

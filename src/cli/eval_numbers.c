@@ -58,16 +58,11 @@ static bool take_prediction(void *arg, lt_ctx *cx, const lt_json *v, const char 
     return add_number(cx, &j->own, x);
 }
 
-static double at(const lt_result *r, int64_t i)
-{
-    return r->dtype == LT_F64 ? ((const double *)r->data)[i] : (double)((const float *)r->data)[i];
-}
-
 static double cosine(const double *x, const lt_result *r)
 {
     double xy = 0, xx = 0, yy = 0;
     for (int64_t i = 0; i < r->cols; i++) {
-        double y = at(r, i);
+        double y = lt_value_at(r->dtype, r->data, i);
         xy += x[i] * y;
         xx += x[i] * x[i];
         yy += y * y;
@@ -81,7 +76,7 @@ static bool compare_pair(void *arg, lt_ctx *cx, const lt_result *r)
     job *j = arg;
     if (r->index % 2) return add_number(cx, &j->own, cosine(j->first, r));
     if (!j->first && !(j->first = lt_new(cx, r->cols, sizeof *j->first))) return false;
-    for (int64_t i = 0; i < r->cols; i++) j->first[i] = at(r, i);
+    for (int64_t i = 0; i < r->cols; i++) j->first[i] = lt_value_at(r->dtype, r->data, i);
     return true;
 }
 
@@ -90,7 +85,7 @@ static bool take_output(void *arg, lt_ctx *cx, const lt_result *r)
     job *j = arg;
     if (r->cols != 1 || r->rows != 1)
         return lt_usage(j->cli, "--task regress: a head of one output is expected, found %lld", (long long)r->cols);
-    return add_number(cx, &j->own, at(r, 0));
+    return add_number(cx, &j->own, lt_value_at(r->dtype, r->data, 0));
 }
 
 static bool by_model(job *j, lt_feed *f)

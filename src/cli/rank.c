@@ -52,16 +52,11 @@ static bool make_room(job *j, lt_ctx *cx)
     return true;
 }
 
-static double at(lt_dtype dtype, const void *data, int64_t i)
-{
-    return dtype == LT_F64 ? ((const double *)data)[i] : ((const float *)data)[i];
-}
-
 static double score_of(const job *j, const lt_result *r)
 {
-    if (j->cross) return 1 / (1 + exp(-at(r->dtype, r->data, 0)));
+    if (j->cross) return 1 / (1 + exp(-lt_value_at(r->dtype, r->data, 0)));
     double dot = 0;
-    for (int64_t i = 0; i < r->cols; i++) dot += j->vector[i] * at(r->dtype, r->data, i);
+    for (int64_t i = 0; i < r->cols; i++) dot += j->vector[i] * lt_value_at(r->dtype, r->data, i);
     return dot;
 }
 
@@ -137,7 +132,7 @@ static bool set_query(job *j, const lt_model *m, const lt_run_options *run)
     options.prompt = lt_cli_prompt(j->cli, m, "query-prompt");
     const lt_tensor *q = embed_query(j->cli, m, &options);
     double *vector = q ? lt_alloc_array(j->cli->cx, q->shape[1], sizeof *vector) : NULL;
-    for (int64_t i = 0; vector && i < q->shape[1]; i++) vector[i] = at(q->dtype, q->data, i);
+    for (int64_t i = 0; vector && i < q->shape[1]; i++) vector[i] = lt_value_at(q->dtype, q->data, i);
     j->vector = vector;
     return vector != NULL;
 }

@@ -21,15 +21,10 @@ lt_link lt_link_of(const lt_model *m)
     return lt_is_multi_label(m) || lt_model_labels(m) == 1 ? LT_SIGMOID : LT_SOFTMAX;
 }
 
-static double at(lt_dtype dtype, const void *data, int64_t i)
-{
-    return dtype == LT_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-}
-
 void lt_link_apply(lt_link link, lt_dtype dtype, const void *logits, int64_t n, double *p)
 {
     double most = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; i++) most = fmax(most, p[i] = at(dtype, logits, i));
+    for (int64_t i = 0; i < n; i++) most = fmax(most, p[i] = lt_value_at(dtype, logits, i));
     for (int64_t i = 0; i < n && link == LT_SIGMOID; i++) p[i] = 1 / (1 + exp(-p[i]));
     if (link != LT_SOFTMAX) return;
     for (int64_t i = 0; i < n; i++) sum += p[i] = exp(p[i] - most);

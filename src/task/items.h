@@ -47,10 +47,6 @@ int32_t lt_task_limit(const lt_model *m, const lt_run_options *options);
 bool lt_task_fits(lt_ctx *cx, const lt_model *m, const char *head, bool texts);
 bool lt_task_can_fill(lt_ctx *cx, const lt_model *m); /* a masked language model, and a tokenizer that has a mask */
 /* Row i of a result, from an item's window. */
-static inline double lt_result_at(const lt_result *r, int64_t row, int64_t col)
-{
-    const int64_t i = row * r->cols + col;
-    return r->dtype == LT_F64 ? ((const double *)r->data)[i] : (double)((const float *)r->data)[i];
-}
+static inline double lt_result_at(const lt_result *r, int64_t row, int64_t col) { return lt_value_at(r->dtype, r->data, row * r->cols + col); }
 
 #endif

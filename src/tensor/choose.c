@@ -18,25 +18,18 @@ typedef struct choice {
     char *dx;             /* cleared; NULL: losses only */
 } choice;
 
-static double get(const lt_kernels *kn, const void *p, int64_t i) { return kn->elem == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
-static void put(const lt_kernels *kn, void *p, int64_t i, double x)
-{
-    if (kn->elem == 8) ((double *)p)[i] = x;
-    else ((float *)p)[i] = (float)x;
-}
-
 /* One column over the rows first … end-1. */
 static double choose(const choice *c, int64_t col, int64_t first, int64_t end, int64_t right)
 {
     double most = -INFINITY, sum = 0;
-    for (int64_t r = first; r < end; r++) most = fmax(most, get(c->kn, c->x, r * c->cols + col));
-    for (int64_t r = first; r < end; r++) sum += exp(get(c->kn, c->x, r * c->cols + col) - most);
+    for (int64_t r = first; r < end; r++) most = fmax(most, lt_read(c->kn, c->x, r * c->cols + col));
+    for (int64_t r = first; r < end; r++) sum += exp(lt_read(c->kn, c->x, r * c->cols + col) - most);
     const double all = most + log(sum);
     for (int64_t r = first; c->dx && r < end; r++) {
         const int64_t at = r * c->cols + col;
-        put(c->kn, c->dx, at, c->factor * (exp(get(c->kn, c->x, at) - all) - (r == right)));
+        lt_write(c->kn, c->dx, at, c->factor * (exp(lt_read(c->kn, c->x, at) - all) - (r == right)));
     }
-    return all - get(c->kn, c->x, right * c->cols + col);
+    return all - lt_read(c->kn, c->x, right * c->cols + col);
 }
 
 static void choose_some(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
@@ -63,7 +56,7 @@ static bool back_choose(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tenso
 {
     choice c = *(const choice *)node->attributes;
     if (!(dx[0] = lt_gradient_zero(cx, node, 0))) return false;
-    c.factor *= get(c.kn, dy->data, 0);
+    c.factor *= lt_read(c.kn, dy->data, 0);
     c.part = NULL;
     c.dx = dx[0]->data;
     return over_sequences(cx, &c);
@@ -96,6 +89,6 @@ lt_tensor *lt_choose_rows(lt_ctx *cx, lt_tensor *x, const lt_seqs *s, const int3
     if (!over_sequences(cx, &c)) return NULL;
     double sum = 0;
     for (int32_t i = 0; i < s->n; i++) sum += c.part[i];
-    put(c.kn, out->data, 0, sum * factor);
+    lt_write(c.kn, out->data, 0, sum * factor);
     return lt_record(cx, &op_choose, out, 1, &plain, &c, sizeof c);
 }

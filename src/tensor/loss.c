@@ -22,13 +22,6 @@ typedef struct loss {
     char *dx;              /* NULL: losses only */
 } loss;
 
-static double get(const lt_kernels *kn, const void *p, int64_t i) { return kn->elem == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
-static void put(const lt_kernels *kn, void *p, int64_t i, double x)
-{
-    if (kn->elem == 8) ((double *)p)[i] = x;
-    else ((float *)p)[i] = (float)x;
-}
-
 /* One element's loss, and its slope. A target of NaN is not counted. */
 static double element(loss_kind kind, double x, double t, double *slope)
 {
@@ -47,8 +40,8 @@ static double element(loss_kind kind, double x, double t, double *slope)
 static double log_sum(const lt_kernels *kn, const void *x, int64_t at, int64_t n, double t)
 {
     double most = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < n; j++) most = fmax(most, get(kn, x, at + j) / t);
-    for (int64_t j = 0; j < n; j++) sum += exp(get(kn, x, at + j) / t - most);
+    for (int64_t j = 0; j < n; j++) most = fmax(most, lt_read(kn, x, at + j) / t);
+    for (int64_t j = 0; j < n; j++) sum += exp(lt_read(kn, x, at + j) / t - most);
     return most + log(sum);
 }
 
@@ -58,9 +51,9 @@ static double divergence(const loss *l, const char *x, const char *target, int64
     const double t = l->temperature, of_x = log_sum(l->kn, x, at, l->cols, t), of_target = log_sum(l->kn, target, at, l->cols, t);
     double sum = 0;
     for (int64_t j = at; j < at + l->cols; j++) {
-        const double log_p = get(l->kn, target, j) / t - of_target, log_q = get(l->kn, x, j) / t - of_x, p = exp(log_p);
+        const double log_p = lt_read(l->kn, target, j) / t - of_target, log_q = lt_read(l->kn, x, j) / t - of_x, p = exp(log_p);
         if (p > 0) sum += p * (log_p - log_q);
-        if (dx) put(l->kn, dx, j, t * (exp(log_q) - p));
+        if (dx) lt_write(l->kn, dx, j, t * (exp(log_q) - p));
     }
     return t * t * sum;
 }
@@ -69,8 +62,8 @@ static double elements(const loss *l, const char *x, const char *target, int64_t
 {
     double sum = 0, slope;
     for (int64_t j = at; j < at + l->cols; j++) {
-        sum += element(l->kind, get(l->kn, x, j), get(l->kn, target, j), &slope);
-        if (dx) put(l->kn, dx, j, slope);
+        sum += element(l->kind, lt_read(l->kn, x, j), lt_read(l->kn, target, j), &slope);
+        if (dx) lt_write(l->kn, dx, j, slope);
     }
     return sum;
 }
@@ -80,14 +73,14 @@ static void smooth(const loss *l, const char *x, int32_t label, char *of_row, ch
 {
     double mean = 0;
     if (label < 0) return;
-    for (int64_t j = 0; j < l->cols; j++) mean += get(l->kn, x, j) / (double)l->cols;
-    if (of_row) put(l->kn, of_row, 0, get(l->kn, of_row, 0) + l->smoothing * (get(l->kn, x, label) - mean));
-    for (int64_t j = 0; dx && j < l->cols; j++) put(l->kn, dx, j, get(l->kn, dx, j) + l->smoothing * ((j == label) - 1 / (double)l->cols));
+    for (int64_t j = 0; j < l->cols; j++) mean += lt_read(l->kn, x, j) / (double)l->cols;
+    if (of_row) lt_write(l->kn, of_row, 0, lt_read(l->kn, of_row, 0) + l->smoothing * (lt_read(l->kn, x, label) - mean));
+    for (int64_t j = 0; dx && j < l->cols; j++) lt_write(l->kn, dx, j, lt_read(l->kn, dx, j) + l->smoothing * ((j == label) - 1 / (double)l->cols));
 }
 
 static void weigh(const loss *l, double w, char *of_row, char *dx)
 {
-    if (of_row) put(l->kn, of_row, 0, w * get(l->kn, of_row, 0));
+    if (of_row) lt_write(l->kn, of_row, 0, w * lt_read(l->kn, of_row, 0));
     if (dx) l->kn->scale(l->cols, w, dx, dx);
 }
 
@@ -104,7 +97,7 @@ static void loss_rows(void *arg, lt_ctx *cx, int64_t begin, int64_t n)
         char *of_row = of_rows ? of_rows + (size_t)r * elem : NULL, *of_dx = dx ? dx + (size_t)(r * l->cols) * elem : NULL;
         if (l->kind != CROSS_ENTROPY) {
             const double sum = (l->kind == DIVERGENCE ? divergence : elements)(l, l->x + at, l->target + at, r * l->cols, dx);
-            if (of_row) put(l->kn, of_row, 0, sum);
+            if (of_row) lt_write(l->kn, of_row, 0, sum);
         } else if (l->smoothing)
             smooth(l, l->x + at + (size_t)(r * l->cols) * elem, l->label[begin + r], of_row, of_dx);
         if (l->weight) weigh(l, l->weight[begin + r], of_row, of_dx);
@@ -121,7 +114,7 @@ static bool back_loss(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_tensor 
     if (done) {
         l.row_loss = unused->data;
         l.dx = dx[0]->data;
-        const double by = l.factor * get(l.kn, dy->data, 0);
+        const double by = l.factor * lt_read(l.kn, dy->data, 0);
         done = lt_over_rows(cx, l.rows, 8.0 * (double)l.cols, loss_rows, &l);
         l.kn->scale(lt_count(dx[0]), by, dx[0]->data, dx[0]->data);
     }
@@ -146,8 +139,8 @@ static lt_tensor *make(lt_ctx *cx, const lt_op *op, loss *l, lt_tensor *x)
     l->row_loss = of_rows->data;
     if (!lt_over_rows(cx, l->rows, 8.0 * (double)l->cols, loss_rows, l)) return NULL;
     double sum = 0;
-    for (int64_t r = 0; r < l->rows; r++) sum += get(l->kn, l->row_loss, r);
-    put(l->kn, out->data, 0, sum * l->factor);
+    for (int64_t r = 0; r < l->rows; r++) sum += lt_read(l->kn, l->row_loss, r);
+    lt_write(l->kn, out->data, 0, sum * l->factor);
     return lt_record(cx, op, out, 1, &plain, l, sizeof *l);
 }
 

@@ -42,21 +42,19 @@ static void score_block(const lt_kernels *kn, const side *s, int64_t row, int64_
     kn->softmax(n, rows, s->score, s->p);
 }
 
-static double get(const lt_kernels *kn, const void *p, int64_t i) { return kn->elem == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
-
 /* log Σ exp of a row's scores: the largest has the largest probability, and that is not small. */
 static double log_sum(const lt_kernels *kn, const side *s, int64_t at, int64_t n)
 {
     int64_t most = at;
     for (int64_t j = at; j < at + n; j++)
-        if (get(kn, s->score, j) > get(kn, s->score, most)) most = j;
-    return get(kn, s->score, most) - log(get(kn, s->p, most));
+        if (lt_read(kn, s->score, j) > lt_read(kn, s->score, most)) most = j;
+    return lt_read(kn, s->score, most) - log(lt_read(kn, s->p, most));
 }
 
 static double divergence(const lt_kernels *kn, const side *student, const side *teacher, int64_t at, int64_t n)
 {
     double sum = log_sum(kn, student, at, n) - log_sum(kn, teacher, at, n);
-    for (int64_t j = at; j < at + n; j++) sum += get(kn, teacher->p, j) * (get(kn, teacher->score, j) - get(kn, student->score, j));
+    for (int64_t j = at; j < at + n; j++) sum += lt_read(kn, teacher->p, j) * (lt_read(kn, teacher->score, j) - lt_read(kn, student->score, j));
     return sum > 0 || isnan(sum) ? sum : 0; /* it is no less, but for rounding */
 }
 
@@ -100,7 +98,7 @@ static bool back_relation(lt_ctx *cx, const lt_node *node, lt_tensor *dy, lt_ten
         if (lt_wants(node, i) && !(dx[i] = i ? lt_gradient_zero(cx, node, i) : lt_gradient(cx, node, i))) return false;
     r.dq = dx[0];
     r.dk = dx[1];
-    r.by = r.factor * get(r.kn, dy->data, 0);
+    r.by = r.factor * lt_read(r.kn, dy->data, 0);
     r.part = NULL;
     return lt_parallel(cx, (int64_t)r.seqs->n * r.heads, one_head, &r);
 }

@@ -25,11 +25,7 @@ lt_judged lt_judged_as(const lt_run *r)
     return r->objective->judged == LT_JUDGED_LABELS && r->train.multi ? LT_JUDGED_SETS : r->objective->judged;
 }
 
-static double at(const lt_tensor *t, int64_t row, int64_t col)
-{
-    const int64_t i = row * t->stride[0] + col;
-    return t->dtype == LT_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
-}
+static double at(const lt_tensor *t, int64_t row, int64_t col) { return lt_value_at(t->dtype, t->data, row * t->stride[0] + col); }
 
 static int32_t largest(const lt_tensor *t, int64_t row)
 {

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 const lt_train_options lt_train_defaults = {.objective = "classify", .batch = 32, .accumulate = 1, .optimizer = "adamw", .lr = 5e-5, .weight_decay = 0.01,
                                             .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .momentum = 0.9, .clip = 1, .dropout = -1, .schedule = "constant", .temperature = 1,
                                             .layer_decay = 1, .power = 1, .scale = 20,
                                             .mask = {.rate = 0.15, .keep = 0.1, .random = 0.1, .span_p = 0.2, .span_most = 10},
                                             .prefetch = 2, .pair_copies = 1, .short_pairs = 0.1};
+
 /* ---- the run ---- */
 
 static bool save_last(lt_ctx *cx, lt_run *r);
@@ -145,8 +145,7 @@ static bool read_data(lt_ctx *cx, lt_run *r, const lt_model_info *about)
         if (lt_examples_label(cx, &r->valid, r->train.name[i], strlen(r->train.name[i])) < 0) return false;
         r->valid.open = false;
     }
-    return (!r->objective->fits || r->objective->fits(cx, r)) && (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1)) &&
-           (!r->objective->prepare || r->objective->prepare(cx, r));
+    return (!r->objective->prepare || r->objective->prepare(cx, r)) && (!o->valid || lt_read_examples(cx, r, &r->valid, &o->valid, 1));
 }
 
 /* The model of a folder (NULL: that of the options), opened to learn with the objective's head. */
@@ -207,7 +206,8 @@ static bool prepare(lt_ctx *cx, lt_run *r, char **from, bool *finished)
     const lt_model_info *about = lt_model_inspect(cx, o->model);
     r->place.best = INFINITY;
     return (!o->teacher || lt_distill_open(cx, r)) &&
-           lt_fail_if(cx, r->dist->size > 1 && lt_distills(r, true), LT_ERR_UNSUPPORTED, "dist: losses on clean inputs are learned in one process") && about && read_data(cx, r, about) && lt_metric_choose(cx, r) && open_model(cx, r, *from) && count_steps(cx, r) &&
+           lt_fail_if(cx, r->dist->size > 1 && lt_distills(r, true), LT_ERR_UNSUPPORTED, "dist: losses on clean inputs are learned in one process") &&
+           about && read_data(cx, r, about) && lt_metric_choose(cx, r) && open_model(cx, r, *from) && count_steps(cx, r) &&
            (!*from || lt_checkpoint_load(cx, r, *from));
 }
 

@@ -4,7 +4,7 @@
 
 #include "train/dist/dist.h"
 
-double lt_number(const lt_tensor *t) { return t->dtype == LT_F64 ? *(double *)t->data : (double)*(float *)t->data; }
+double lt_number(const lt_tensor *t) { return lt_value_at(t->dtype, t->data, 0); }
 
 static void clear(const lt_run *r, lt_trained *t)
 {
@@ -12,14 +12,20 @@ static void clear(const lt_run *r, lt_trained *t)
     t->grad.reached = false;
 }
 
+/* Back from a loss, whose tape ends with that; NULL: there was an error. */
+static bool go_back(lt_ctx *cx, lt_tensor *loss, lt_train_step *s)
+{
+    const bool good = loss && lt_backward(cx, loss, NULL);
+    if (good) s->loss += lt_number(loss);
+    lt_tape_end(cx);
+    return good;
+}
+
 /* Of what distillation makes of the inputs as they were read. */
 static bool clean_gradients(lt_ctx *cx, lt_run *r, const lt_minibatch *b, double by_sequences, lt_train_step *s)
 {
     lt_scope scope = lt_open(cx, NULL);
-    lt_tensor *loss = lt_clean_loss(cx, r, b, by_sequences);
-    const bool good = loss && lt_backward(cx, loss, NULL);
-    if (good) s->loss += lt_number(loss);
-    lt_tape_end(cx);
+    const bool good = go_back(cx, lt_clean_loss(cx, r, b, by_sequences), s);
     lt_end(cx, scope);
     return good;
 }
@@ -70,10 +76,7 @@ static bool compute(lt_ctx *cx, lt_run *r, const batches *b, lt_train_step *s)
         if (!lt_tape_begin(cx)) return false;
         lt_tensor *loss = lt_batch_loss(cx, r, &r->train, &b->mine[i], b->by_counted[i], b->by_sequences[i]);
         if (loss && i == last && !r->clip_workers && !lt_distills(r, true)) lt_reduce_watch(cx, r);
-        const bool good = loss && lt_backward(cx, loss, NULL);
-        if (good) s->loss += lt_number(loss);
-        lt_tape_end(cx);
-        if (!good) return false;
+        if (!go_back(cx, loss, s)) return false;
     }
     /* Behind all others, so that dropout in those is what it is without these. */
     for (int i = 0; i < b->n && lt_distills(r, true); i++) {

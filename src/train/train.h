@@ -84,7 +84,7 @@ typedef struct lt_objective_kind {
     const char *head; /* what has to stand on the encoder; NULL: what the config says */
     /* One row becomes one example, or is refused with an error, or is left out (skipped). Threads call it at once, each with examples of its own. */
     bool (*read)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row);
-    /* Once, when all rows have been read; NULL: nothing to do. */
+    /* Once, when the rows to learn from have been read: whether they and the options go together, and what is to be made of them; NULL: nothing to do. */
     bool (*prepare)(lt_ctx *cx, lt_run *r);
     /* Fills b->labels, if there are any, and b->counted. */
     bool (*target)(lt_ctx *cx, const lt_run *r, const lt_examples *e, lt_minibatch *b);
@@ -96,8 +96,6 @@ typedef struct lt_objective_kind {
     bool (*block)(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_joined *block);
     bool pairs;  /* its examples are pairs of neighbouring texts, made of documents; */
     bool swaps;  /* wrong ones are in wrong order, else the second is of another document */
-    /* Whether all rows, which are read by now, and the options go together, else an error; NULL: any do. */
-    bool (*fits)(lt_ctx *cx, lt_run *r);
     /* A loss that reads nothing but embeddings (of all sequences of b): that of so many targets from the first-th on. NULL: it reads more. */
     lt_tensor *(*of_embeddings)(lt_ctx *cx, const lt_run *r, const lt_minibatch *b, lt_tensor *embeddings, int64_t first, int64_t n, double factor);
     /* How many of the counted targets the head's outputs are right about, for LT_JUDGED_RIGHT. */

@@ -88,8 +88,6 @@ static size_t room(const void *arg, int64_t nq, int64_t nk)
     return (size_t)((nq + nk) * r->p->dim) * r->kn->elem;
 }
 
-static double number(const lt_kernels *kn, const void *p, int64_t i) { return kn->elem == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
-
 /* For scores x · e(distance): dx += ds e, de += ds x. dx, share: NULL, not wanted. */
 static void back_score(const relative *r, double ds, const char *x, int64_t distance, int64_t nk, char *dx, char *share)
 {
@@ -105,7 +103,7 @@ static void back_query(const void *arg, int64_t head, int64_t q0, int64_t nq, in
     const int64_t elem = (int64_t)r->kn->elem;
     for (int64_t i = 0; i < nq; i++)
         for (int64_t j = 0; j < nk; j++)
-            back_score(r, number(r->kn, ds, i * nk + j), r->q + ((q0 + i) * r->q_stride + head * r->p->dim) * elem, q0 + i - j, nk,
+            back_score(r, lt_read(r->kn, ds, i * nk + j), r->q + ((q0 + i) * r->q_stride + head * r->p->dim) * elem, q0 + i - j, nk,
                        dq ? (char *)dq + i * dq_stride * elem : NULL, share);
 }
 
@@ -117,7 +115,7 @@ static void back_query_key(const void *arg, int64_t head, int64_t q0, int64_t nq
     back_query(arg, head, q0, nq, nk, ds, dq, dq_stride, NULL, 0, share);
     for (int64_t i = 0; i < nq; i++)
         for (int64_t j = 0; j < nk; j++)
-            back_score(r, number(r->kn, ds, i * nk + j), r->k + (j * r->k_stride + head * r->p->dim) * elem, q0 + i - j, nk,
+            back_score(r, lt_read(r->kn, ds, i * nk + j), r->k + (j * r->k_stride + head * r->p->dim) * elem, q0 + i - j, nk,
                        dk ? (char *)dk + j * dk_stride * elem : NULL, share);
 }
 

@@ -153,7 +153,7 @@ static bool balance(lt_ctx *cx, lt_run *r)
     return true;
 }
 
-static bool fits(lt_ctx *cx, lt_run *r)
+static bool prepare(lt_ctx *cx, lt_run *r)
 {
     const lt_train_options *o = r->o;
     return lt_fail_if(cx, r->train.multi && (o->balance || o->label_smoothing > 0), LT_ERR_USAGE,
@@ -165,7 +165,7 @@ const lt_objective_kind lt_objective_classify = {
     .is = {"objective", "classify", "a label for each sequence, or several", "Devlin et al. 2019, arXiv 1810.04805"},
     .head = "classify",
     .read = read_row,
-    .fits = fits,
+    .prepare = prepare,
     .smooths = true,
     .target = target,
     .loss = loss,

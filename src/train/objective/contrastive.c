@@ -79,7 +79,7 @@ static bool read_row(lt_ctx *cx, lt_run *r, lt_examples *e, const lt_row *row)
 }
 
 /* Batches of one row need negatives of its own. */
-static bool fits(lt_ctx *cx, lt_run *r)
+static bool prepare(lt_ctx *cx, lt_run *r)
 {
     const lt_examples *e = &r->train;
     bool alone = e->n == 1 || (r->o->batch == 1 && !r->o->batch_tokens);
@@ -139,7 +139,7 @@ const lt_objective_kind lt_objective_contrastive = {
     .is = {"objective", "contrastive", "an embedding nearer its positive than what else is in the batch", "Henderson et al. 2017, arXiv 1705.00652"},
     .head = "none",
     .read = read_row,
-    .fits = fits,
+    .prepare = prepare,
     .target = target,
     .loss = loss,
     .of_embeddings = of_embeddings,

@@ -7,13 +7,6 @@
 #include "train/train.h"
 
 static inline void *lt_element(const lt_kernels *kn, void *p, int64_t i) { return (char *)p + (size_t)i * kn->elem; }
-/* Element i of an array of the kernels' type, as a double, and back. */
-static inline double lt_read(const lt_kernels *kn, const void *p, int64_t i) { return kn->elem == 8 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
-static inline void lt_write(const lt_kernels *kn, void *p, int64_t i, double x)
-{
-    if (kn->elem == 8) ((double *)p)[i] = x;
-    else ((float *)p)[i] = (float)x;
-}
 
 /* Where a piece begins in its parameter's weights, gradient and k-th state. */
 static inline void *lt_weights_of(const lt_run *r, const lt_piece *p) { return lt_element(r->kn, p->t->param->value.data, p->begin); }
