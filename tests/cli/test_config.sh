@@ -2,11 +2,11 @@
 # Protects: train --config: options from a file mean what they mean on the command line, which wins; what is not an option is refused with file and key;
 # the record that a run leaves makes the same run again.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
 { printf 'text\tlabel\n'; for i in $(seq 20); do printf 'a good line %s\tgood\nthis is bad %s\tbad\n' "$i" "$i"; done; } >"$T/rows.tsv"
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 config() { printf '%s\n' "$1" >"$T/run.json"; }
 
 lathe train "$M" --objective classify --data "$T/rows.tsv" --lr 3e-3 --steps 6 --batch 4 --no-shuffle --log "$T/plain.log" -o "$T/plain" --quiet >/dev/null

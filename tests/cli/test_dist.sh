@@ -2,6 +2,7 @@
 # Protects: train --dist mpi: several processes compute what one does, whatever is learned, with dropout; they share costs evenly; only the first one
 # writes; runs that were killed go on; an error or the death of one process ends all, with one message.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
@@ -37,7 +38,6 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl=se
 # workers N ARGUMENTS…: not killed together with this script's own group, ended after a while whatever happens
 workers() { timeout -k 1 60 mpirun --oversubscribe -n "$1" "$LATHE" train "$M" --dist mpi --quiet "${@:2}"; }
 alone() { lathe train "$M" --quiet "$@"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 # near A B LIMIT: the largest difference of any number on two logs' or outputs' lines, speeds and balance left out
 near() {
     paste -d '\n' <(sed -E 's/,"(tokens_per_s|balance)":[^,}]*//g' "$1") <(sed -E 's/,"(tokens_per_s|balance)":[^,}]*//g' "$2") | awk -v most="$3" '

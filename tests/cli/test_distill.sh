@@ -2,12 +2,11 @@
 # Protects: distill: a student that is its teacher has nothing to learn, losses fall, threads and kills change no bit (projections included), what the
 # student becomes; that losses on clean inputs leave the objective's pass as it is; and that models which do not fit, or losses that are not known, are refused.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
 for i in $(seq 60); do printf 'a good line %s\nthis is bad %s and longer\nso so\n' "$i" "$i"; done >"$T/rows.txt"
-weights() { sha256sum <"$1/model.safetensors"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 distill() { lathe distill "$M" "$S" --data "$T/rows.txt" --batch 8 --lr 3e-3 --quiet "$@"; }
 losses_fall() { awk -F'[:,]' 'NR == 1 { a = $4 } END { exit !($4 < a * 0.8) }' "$1"; }
 

@@ -2,6 +2,7 @@
 # Protects: validation in training: each objective's metrics are in the log and are those that eval computes; --metric decides for --patience and
 # --keep-best; OUT then holds the best validation's weights, also where the run was killed and resumed.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
@@ -13,7 +14,6 @@ M=$MODELS/bert-tiny
     printf 'text\tlabel\n'
     for i in $(seq 40 52); do printf 'good %s\tgood\nso bad %s line\tbad\nso %s so a bad line\tmiddling\n' "$i" "$i" "$i"; done
 } >"$T/valid.tsv"
-weights() { sha256sum <"$1/model.safetensors"; }
 train() { lathe train "$M" --objective classify --data "$T/rows.tsv" --valid "$T/valid.tsv" --batch 8 --lr 8e-3 --every 2 --quiet "$@"; }
 # at STEP NAME: a metric of the log
 at() { sed -n "s/^{\"step\":$1,\"valid\":.*\"$2\":\([^,}]*\).*/\1/p" "$T/log"; }

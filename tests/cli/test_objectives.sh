@@ -2,11 +2,10 @@
 # Protects: train's objectives span, contrastive and classify with several labels: what they read, what they leave, that threads and kills change nothing, that
 # cached gradients need less memory; and that rows which cannot be are refused with their place.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
-weights() { sha256sum <"$1/model.safetensors"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 falls() { awk -F'[:,]' -v by="$2" '/"lr"/ { if (!n++) a = $4; b = $4 } END { exit !(b < a * by) }' "$1"; }
 
 # the_same NAME ARGS…: 1, 2 and 3 threads, and a run that is killed again and again, end with the same weights and log

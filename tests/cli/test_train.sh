@@ -2,15 +2,11 @@
 # Protects: train: what a run leaves behind, that every verb takes it, logs and weights of runs that were killed and resumed, threads, labels,
 # frozen parameters; and that bad data, bad options and numbers that are not finite leave nothing behind.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
-{
-    printf 'text\tlabel\n'
-    for i in $(seq 40); do printf 'a good line %s\tgood\nthis is bad %s\tbad\nso so %s\tmiddling\n' "$i" "$i" "$i"; done
-} >"$T/rows.tsv"
-weights() { sha256sum <"$1/model.safetensors"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
+labelled_rows >"$T/rows.tsv"
 train() { lathe train "$M" --objective classify --data "$T/rows.tsv" --batch 8 --lr 3e-3 --quiet "$@"; }
 
 run train --steps 25 --save-every 10 --log "$T/log" -o "$T/out" --json

@@ -3,6 +3,7 @@
 # compressed files, when it is killed and resumed; blocks, pairs, budgets and the exchange; and hostile rows, a damaged file of tokens, a full disk.
 data=${LATHE_DATA:-}
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
@@ -10,8 +11,6 @@ for i in $(seq 60); do
     for k in $(seq $((i % 7 + 1))); do echo "sentence $k of document $i says $((i * k % 97)) and some more of it"; done
     echo
 done >"$T/docs.txt"
-weights() { sha256sum <"$1/model.safetensors"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 losses() { sed 's/.*"loss":\([^,]*\),.*/\1/' "$1" | tr '\n' ' '; }
 train() { lathe train "$M" --batch 8 --lr 3e-3 --max-tokens 32 --quiet "$@"; }
 cached() { stat -c %i.%Y "$T"/cache/tokens-*; }

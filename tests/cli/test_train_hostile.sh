@@ -2,15 +2,12 @@
 # Protects: training on hostile data and in a hostile world: a clear error or a counted skip, nothing half-written, earlier checkpoints kept; the log and
 # weights of runs that were killed at any instant (TRAIN_KILLS of them, 6) are those of an unbroken one.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 M=$MODELS/bert-tiny
 [ -f "$M/config.json" ] || skip_all "no tests/fixtures/models/bert-tiny"
-{
-    printf 'text\tlabel\n'
-    for i in $(seq 40); do printf 'a good line %s\tgood\nthis is bad %s\tbad\nso so %s\tmiddling\n' "$i" "$i" "$i"; done
-} >"$T/rows.tsv"
+labelled_rows >"$T/rows.tsv"
 train() { lathe train "$M" --objective classify --data "$T/rows.tsv" --batch 8 --lr 1e-3 --quiet "$@"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 leftovers() { find "$1" -name '*.tmp*' -o -name '.lathe.lock' | wc -l; }
 is_whole() { lathe forward "$1" "$T/rows.tsv" --output logits -o "$T/whole.npy" --quiet && [ -s "$1/optimizer.safetensors" ] && [ -s "$1/trainer_state.json" ]; }
 all_whole() { for c in "$1"/checkpoint-*; do is_whole "$c" || return 1; done; }

@@ -2,6 +2,7 @@
 # Protects: train's optimizers, groups and details: runs of each that are killed and resumed, or run by one, two and three threads, leave the same bits; a
 # checkpoint of another optimizer or of other shapes is refused; averaged weights are the ones validated and saved; frozen parameters wake; bad words.
 . "$(dirname "$0")/../tap.sh"
+. "$ROOT/tests/cli/training.sh"
 
 mkdir "$T/model"
 cat >"$T/model/config.json" <<'END'
@@ -12,8 +13,6 @@ END
 for i in $(seq 40); do
     echo "{\"ids\": [2, $((i + 5)), $((i * 7 % 900 + 6)), $((i * 31 % 900 + 6)), 3], \"labels\": [-100, $((i * 13 % 900 + 6)), -100, $((i + 9)), -100]}"
 done >"$T/rows.jsonl"
-weights() { sha256sum <"$1/model.safetensors"; }
-no_speed() { sed 's/,"tokens_per_s":[0-9.e+]*//' "$1"; }
 train() { lathe train "$T/model" --init random --objective labels --data "$T/rows.jsonl" --valid "$T/rows.jsonl" --every 4 --batch 8 --quiet "$@" >/dev/null; }
 
 # "name|options"; matrices of 1200 x 32 and 1056 x 32 are cut into pieces.
